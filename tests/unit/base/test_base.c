@@ -1,0 +1,201 @@
+#include "../test.h"
+
+#include <sys/stat.h>
+
+#include "base/buffer.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/secret.h"
+#include "base/text.h"
+#include "base/view.h"
+
+static struct mse_error_info err;
+
+static void buffer_refuses_to_pass_its_maximum(void **state)
+{
+	mse_cleanup(mse_buffer_freep) struct mse_buffer *buffer = mse_buffer_new(10);
+
+	(void)state;
+	assert_works(mse_buffer_append(buffer, "12345678", 8, &err));
+	assert_fails(mse_buffer_append(buffer, "abc", 3, &err), MSE_ERR_LIMIT, "10 bytes");
+	assert_string_equal(mse_buffer_text(buffer), "12345678");
+	mse_buffer_consume(buffer, 6);
+	assert_works(mse_buffer_printf(buffer, &err, "%d-%s", 7, "abcde"));
+	assert_string_equal(mse_buffer_text(buffer), "787-abcde");
+}
+
+static void buffer_keeps_content_over_many_appends_and_consumes(void **state)
+{
+	mse_cleanup(mse_buffer_freep) struct mse_buffer *buffer = mse_buffer_new(1u << 20);
+	unsigned char next_in = 0, next_out = 0;
+
+	(void)state;
+	for (unsigned round = 0; round < 2000; round++) {
+		for (unsigned i = 0; i < round % 61; i++, next_in++)
+			assert_works(mse_buffer_append(buffer, &next_in, 1, &err));
+		for (unsigned i = 0; i < round % 59 && mse_buffer_size(buffer) > 0; i++, next_out++) {
+			assert_int_equal(mse_buffer_data(buffer)[0], next_out);
+			mse_buffer_consume(buffer, 1);
+		}
+	}
+	assert_true(mse_buffer_size(buffer) > 0);
+}
+
+static void numbers_are_parsed_strictly(void **state)
+{
+	uint64_t value;
+	static const char *const bad[] = { "", " 1", "1 ", "+1", "-1", "01", "0x1", "1e3", "18446744073709551616", "184467440737095516150" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		assert_true(mse_parse_u64(bad[i], 0, UINT64_MAX, &value, "it", &err) < 0);
+	assert_works(mse_parse_u64("18446744073709551615", 0, UINT64_MAX, &value, "it", &err));
+	assert_true(value == UINT64_MAX);
+	assert_works(mse_parse_u64("0", 0, 0, &value, "it", &err));
+	assert_fails(mse_parse_u64("11", 1, 10, &value, "the port", &err), MSE_ERR_LIMIT, "the port is 11");
+}
+
+static void times_are_real_dates_only(void **state)
+{
+	static const char *const bad[] = { "2026-02-30T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-01 00:00:00Z", "2026-01-01T24:00:00Z",
+		"2026-01-01T00:00:00", "2026-01-01T00:00:00Zx", "" };
+	char text[MSE_TIME_TEXT_SIZE];
+	int64_t seconds;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		assert_true(mse_time_parse(bad[i], &seconds, "it", &err) < 0);
+	assert_works(mse_time_parse("2024-02-29T12:34:56Z", &seconds, "it", &err));
+	assert_true(seconds == 1709210096);
+	mse_time_format(text, seconds);
+	assert_string_equal(text, "2024-02-29T12:34:56Z");
+}
+
+static void base64_is_canonical_only(void **state)
+{
+	static const char *const bad[] = { "YQ", "YQ=", "YR==", "Y Q==", "YQ==\n", "YQ-_", "=" };
+	uint8_t byte[1];
+	mse_cleanup(mse_secret_freep) struct mse_secret *secret = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		assert_true(mse_base64_decode_fixed(bad[i], byte, 1, "it", &err) < 0);
+	assert_works(mse_base64_decode_fixed("YQ==", byte, 1, "it", &err));
+	assert_int_equal(byte[0], 'a');
+	assert_works(mse_secret_from_base64("YQ==", 4, 1, &secret, &err));
+	assert_int_equal(mse_secret_view(secret)[0], 'a');
+}
+
+static void utf8_refuses_overlong_surrogate_and_cut_forms(void **state)
+{
+	static const char *const bad[] = { "\xc0\x80", "\xed\xa0\x80", "\xe2\x82", "\xf5\x80\x80\x80", "\x80", "\xf4\x90\x80\x80" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		assert_false(mse_utf8_is_valid(bad[i], strlen(bad[i])));
+	assert_false(mse_utf8_is_valid("a\0b", 3));
+	assert_true(mse_utf8_is_valid("h\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", 12));
+}
+
+static void json_refuses_duplicates_and_says_where(void **state)
+{
+	mse_autojson *json = NULL;
+
+	(void)state;
+	assert_fails(mse_json_parse("{\"a\":1,\n\"a\":2}", 14, "the thing", &json, &err), MSE_ERR_INPUT, "the thing is not valid JSON: line 2");
+	assert_fails(mse_json_parse("{} x", 4, "the thing", &json, &err), MSE_ERR_INPUT, "the thing");
+}
+
+static void json_is_written_canonically(void **state)
+{
+	/* RFC 8785 section 3.2.3's sorting example, without its real numbers. */
+	static const char input[] = "{\"\\u20ac\":\"Euro Sign\",\"\\r\":\"Carriage Return\",\"\\ufb33\":\"Hebrew Letter Dalet With Dagesh\","
+				    "\"1\":\"One\",\"\\ud83d\\ude00\":\"Emoji: Grinning Face\",\"\\u0080\":\"Control\","
+				    "\"\\u00f6\":\"Latin Small Letter O With Diaeresis\"}";
+	static const char expected[] = "{\"\\r\":\"Carriage Return\",\"1\":\"One\",\"\xc2\x80\":\"Control\",\"\xc3\xb6\":"
+				       "\"Latin Small Letter O With Diaeresis\",\"\xe2\x82\xac\":\"Euro Sign\",\"\xf0\x9f\x98\x80\":"
+				       "\"Emoji: Grinning Face\",\"\xef\xac\xb3\":\"Hebrew Letter Dalet With Dagesh\"}";
+	mse_cleanup(mse_buffer_freep) struct mse_buffer *text = mse_buffer_new(4096);
+	mse_autojson *json = NULL;
+	mse_autojson *real = NULL;
+
+	(void)state;
+	assert_works(mse_json_parse(input, strlen(input), "it", &json, &err));
+	assert_works(mse_json_canonical(json, text, &err));
+	assert_string_equal(mse_buffer_text(text), expected);
+	assert_works(mse_json_parse("[1.5]", 5, "it", &real, &err));
+	assert_fails(mse_json_canonical(real, text, &err), MSE_ERR_INPUT, "whole numbers");
+}
+
+static void files_are_replaced_at_once_and_read_with_a_limit(void **state)
+{
+	char dir[] = "/tmp/mse-test-XXXXXX";
+	mse_autofree char *path = NULL;
+	mse_autofree char *fifo = NULL;
+	mse_autofree uint8_t *data = NULL;
+	struct stat status;
+	size_t size;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_works(mse_path_join(dir, "file", &path, &err));
+	assert_works(mse_path_join(dir, "fifo", &fifo, &err));
+	assert_works(mse_file_write(path, "one", 3, 0600, &err));
+	assert_works(mse_file_write(path, "three", 5, 0640, &err));
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_mode & 07777, 0640);
+	assert_fails(mse_file_read(path, 4, &data, &size, &err), MSE_ERR_LIMIT, path);
+	assert_works(mse_file_read(path, 5, &data, &size, &err));
+	assert_string_equal((char *)data, "three");
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	free(mse_steal(data));
+	assert_fails(mse_file_read(fifo, 4, &data, &size, &err), MSE_ERR_INPUT, "not a regular file");
+	assert_works(mse_tree_remove(dir, &err));
+	assert_fails(mse_file_read(path, 5, &data, &size, &err), MSE_ERR_NOT_FOUND, path);
+}
+
+static void views_never_read_past_their_end(void **state)
+{
+	static const uint8_t bytes[] = { 1, 2, 3, 4, 5 };
+	struct mse_view view = mse_view_of(bytes, sizeof bytes);
+	uint32_t number;
+	uint16_t small;
+
+	(void)state;
+	assert_true(mse_view_be32(&view, &number));
+	assert_int_equal(number, 0x01020304);
+	assert_false(mse_view_le16(&view, &small));
+	assert_int_equal(view.size, 1);
+	view = mse_view_of(bytes, sizeof bytes);
+	assert_true(mse_view_le16(&view, &small));
+	assert_int_equal(small, 0x0201);
+}
+
+static void errors_gain_context(void **state)
+{
+	(void)state;
+	mse_fail(&err, MSE_ERR_INPUT, "line %d", 3);
+	assert_int_equal(mse_context(&err, "reading '%s'", "x"), MSE_ERR_INPUT);
+	assert_string_equal(err.message, "reading 'x': line 3");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(buffer_refuses_to_pass_its_maximum),
+		cmocka_unit_test(buffer_keeps_content_over_many_appends_and_consumes),
+		cmocka_unit_test(numbers_are_parsed_strictly),
+		cmocka_unit_test(times_are_real_dates_only),
+		cmocka_unit_test(base64_is_canonical_only),
+		cmocka_unit_test(utf8_refuses_overlong_surrogate_and_cut_forms),
+		cmocka_unit_test(json_refuses_duplicates_and_says_where),
+		cmocka_unit_test(json_is_written_canonically),
+		cmocka_unit_test(files_are_replaced_at_once_and_read_with_a_limit),
+		cmocka_unit_test(views_never_read_past_their_end),
+		cmocka_unit_test(errors_gain_context),
+	};
+
+	if (mse_secret_init(&err) < 0)
+		return 1;
+	return cmocka_run_group_tests_name("base", tests, NULL, NULL);
+}
