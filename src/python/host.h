@@ -28,12 +28,15 @@ struct mse_python_host {
 	uint16_t server_port;    /* SERVER_PORT */
 	unsigned threads;        /* requests handled at a time, 1 to MSE_PYTHON_MAX_THREADS */
 	unsigned drain_ms;       /* how long requests that are being handled may go on once next_request() says MSE_ERR_CLOSED */
+	/* What Python takes for its program, as argv[0]: it finds its library, or a virtual environment, beside it. A path, or a name
+	 * that is looked up in PATH; NULL for "python3". It is never run. */
+	const char *executable;
 	/* More options for the interpreter, NULL-terminated, or NULL: "-X", "dev" in tests. */
 	const char *const *options;
 	/* Finalise the interpreter before returning: for leak checks only, since extension modules crash in it. */
 	bool finalize;
 
-	/* Once the application is imported and the workers run. Any thread but the caller's of mse_python_main() may call these. */
+	/* Once the application is imported and the workers run. Called on threads of this module, never while they hold Python's lock. */
 	void (*on_serving)(void *context);
 	/* The application cannot be served. `what` is one line for the operator and the owner, and holds nothing that comes from the
 	 * application's code: its traceback went to stderr. mse_python_main() returns soon after. */
@@ -59,6 +62,7 @@ struct mse_python_host {
 	const char *(*request_peer_address)(const struct mse_http_request *request);
 	uint16_t (*request_peer_port)(const struct mse_http_request *request);
 	int64_t (*request_content_length)(const struct mse_http_request *request);
+	bool (*request_has_body)(const struct mse_http_request *request);
 	bool (*request_is_closed)(struct mse_http_request *request);
 	int (*request_read)(struct mse_http_request *request, void *to, size_t size, size_t *ret_got, struct mse_error_info *err);
 	void (*request_abort)(struct mse_http_request *request);
