@@ -39,7 +39,6 @@ struct mse_collateral {
 	struct mse_bytes qe_identity_issuer_chain;
 	struct mse_bytes root_ca_crl;
 	struct mse_bytes pck_crl;
-	struct mse_bytes pck_chain; /* optional: read only where the quote does not carry its chain */
 };
 
 /* Larger inputs are refused before they are parsed. Sizes in bytes. */
