@@ -88,10 +88,16 @@ int mse_secret_from_base64(const char *text, size_t text_size, size_t size, stru
 {
 	mse_cleanup(mse_secret_freep) struct mse_secret *room = NULL;
 	size_t decoded = 0;
+	unsigned char all_bits = 0;
 	int result = mse_secret_new(text_size / 4 * 3 + 3, &room, err);
 
 	if (result < 0)
 		return result;
+	/* libsodium takes every byte above 0x7f for a '/'. */
+	for (size_t i = 0; i < text_size; i++)
+		all_bits |= (unsigned char)text[i];
+	if ((all_bits & 0x80) != 0)
+		return mse_fail(err, MSE_ERR_INPUT, "not standard base64");
 	if (sodium_base642bin(room->bytes, room->size, text, text_size, NULL, &decoded, NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
 		return mse_fail(err, MSE_ERR_INPUT, "not standard base64");
 	if (size != 0 && decoded != size)

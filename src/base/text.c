@@ -43,6 +43,10 @@ int mse_base64_decode(const char *text, size_t max_size, uint8_t **ret_data, siz
 	size_t text_size = strlen(text), decoded = 0;
 	mse_autofree uint8_t *data = NULL;
 
+	/* libsodium takes every byte above 0x7f for a '/'. */
+	for (size_t i = 0; i < text_size; i++)
+		if ((unsigned char)text[i] > 0x7f)
+			return mse_fail(err, MSE_ERR_INPUT, "%s is not standard base64", what);
 	if (text_size / 4 * 3 > max_size + 2)
 		return mse_fail(err, MSE_ERR_LIMIT, "%s is larger than %zu bytes", what, max_size);
 	data = malloc(text_size / 4 * 3 + 1);

@@ -73,13 +73,15 @@ static void times_are_real_dates_only(void **state)
 
 static void base64_is_canonical_only(void **state)
 {
-	static const char *const bad[] = { "YQ", "YQ=", "YR==", "Y Q==", "YQ==\n", "YQ-_", "=" };
-	uint8_t byte[1];
+	static const char *const bad[] = { "YQ", "YQ=", "YR==", "Y Q==", "YQ==\n", "YQ-_", "=", "Y\xc1==", "\xc1Q==" };
+	uint8_t byte[1], bytes[3];
 	mse_cleanup(mse_secret_freep) struct mse_secret *secret = NULL;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		assert_true(mse_base64_decode_fixed(bad[i], byte, 1, "it", &err) < 0);
+	assert_true(mse_base64_decode_fixed("YWJ\xff", bytes, 3, "it", &err) < 0);
+	assert_true(mse_secret_from_base64("YWJ\xff", 4, 3, &secret, &err) < 0);
 	assert_works(mse_base64_decode_fixed("YQ==", byte, 1, "it", &err));
 	assert_int_equal(byte[0], 'a');
 	assert_works(mse_secret_from_base64("YQ==", 4, 1, &secret, &err));
