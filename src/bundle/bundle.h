@@ -23,7 +23,8 @@
 
 #define MSE_BUNDLE_KEY_SIZE 32
 #define MSE_BUNDLE_SALT_SIZE 32
-#define MSE_BUNDLE_APP_JSON ".mse/app.json"
+#define MSE_BUNDLE_DIR ".mse"
+#define MSE_BUNDLE_APP_JSON MSE_BUNDLE_DIR "/app.json"
 #define MSE_BUNDLE_MAX_APP_JSON_SIZE ((size_t)64 * 1024)
 /* Larger than what MSE_CODE_MAX_… allow with every header. */
 #define MSE_BUNDLE_MAX_SIZE ((uint64_t)1536 * 1024 * 1024)

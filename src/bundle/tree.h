@@ -71,13 +71,13 @@ int mse_tree_add(struct mse_tree *tree, const char *path, enum mse_tree_type typ
 	struct mse_tree_entry **ret_entry, struct mse_error_info *err);
 size_t mse_tree_count(const struct mse_tree *tree);
 struct mse_tree_entry *mse_tree_at(struct mse_tree *tree, size_t index);
-/* The entry of that path, or NULL; only after mse_tree_sort(). */
+/* The entry of that path among those that were there at the last mse_tree_sort(), or NULL. */
 struct mse_tree_entry *mse_tree_find(struct mse_tree *tree, const char *path);
 
-/* Sorts bytewise by path and checks that no path occurs twice and that what is above each entry is a listed folder. */
+/* Sorts bytewise by path and checks that no path occurs twice. */
 int mse_tree_sort(struct mse_tree *tree, struct mse_error_info *err);
 /* Follows every link of a sorted tree step by step, through other links too: MSE_ERR_DENIED, naming the link, when one
  * is absolute or goes above the root. One that leads nowhere inside is fine. */
 int mse_tree_check_links(struct mse_tree *tree, struct mse_error_info *err);
-/* The digest of a tree; sorts first. */
+/* The digest of a tree: sorts first, and checks that what is above each entry is a listed folder. */
 int mse_tree_digest(struct mse_tree *tree, uint8_t ret_digest[static MSE_TREE_DIGEST_SIZE], struct mse_error_info *err);
