@@ -162,7 +162,7 @@ static int order_chain(X509 *const certs[], size_t count, struct mse_chain *chai
 	return 0;
 }
 
-int mse_chain_read(struct mse_cert_pool *pool, struct mse_view pem, size_t count, struct mse_chain *ret_chain, struct mse_error_info *err)
+int mse_chain_read(struct mse_cert_pool *pool, struct mse_view pem, struct mse_chain *ret_chain, struct mse_error_info *err)
 {
 	X509 *certs[MSE_CHAIN_MAX] = { NULL };
 	struct mse_chain chain = { 0 };
@@ -188,15 +188,13 @@ int mse_chain_read(struct mse_cert_pool *pool, struct mse_view pem, size_t count
 		for (size_t i = 0; i < found; i++)
 			if (certs[i] == cert)
 				return mse_fail(err, MSE_ERR_INPUT, "certificate %zu is there twice", found + 1);
-		if (found == count)
-			return mse_fail(err, MSE_ERR_INPUT, "the chain has more than %zu certificates", count);
+		if (found == MSE_CHAIN_MAX)
+			return mse_fail(err, MSE_ERR_INPUT, "the chain has more than %d certificates", MSE_CHAIN_MAX);
 		certs[found++] = cert;
 	}
-	if (found != count)
-		return mse_fail(err, MSE_ERR_INPUT, "the chain has %zu certificates, expected %zu", found, count);
-	result = order_chain(certs, count, &chain, err);
+	result = order_chain(certs, found, &chain, err);
 	if (result == 0)
-		result = mse_cert_fingerprint(chain.cert[count - 1], chain.root_fingerprint, err);
+		result = mse_cert_fingerprint(chain.cert[found - 1], chain.root_fingerprint, err);
 	if (result < 0)
 		return result;
 	*ret_chain = chain;
@@ -270,7 +268,8 @@ static int find_root(struct mse_chain *chain, const uint8_t *simulation_root, st
 		"read and forge everything; to accept it nevertheless, give --allow-simulation and pin this root with --simulation-root", fingerprint);
 }
 
-int mse_chain_verify(struct mse_chain *chain, const enum mse_cert_role roles[], const uint8_t *simulation_root, struct mse_error_info *err)
+int mse_chain_verify(struct mse_chain *chain, const enum mse_cert_role roles[], size_t role_count, const uint8_t *simulation_root,
+	struct mse_error_info *err)
 {
 	enum mse_root_kind kind;
 	int result = find_root(chain, simulation_root, err);
@@ -279,6 +278,8 @@ int mse_chain_verify(struct mse_chain *chain, const enum mse_cert_role roles[], 
 		return result;
 	kind = chain->root_kind;
 	chain->root_kind = MSE_ROOT_NONE;
+	if (chain->count != role_count)
+		return mse_fail(err, MSE_ERR_VERIFY, "the chain has %zu certificates, expected %zu", chain->count, role_count);
 	for (size_t i = chain->count; i-- > 0;) {
 		bool is_root = i == chain->count - 1;
 		/* CAs between this certificate's issuer and the leaf, which is what a path length limits (RFC 5280 section 4.2.1.9). */

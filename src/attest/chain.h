@@ -40,13 +40,14 @@ struct mse_chain {
 	enum mse_root_kind root_kind;
 };
 
-/* Puts exactly `count` PEM certificates, in any order, into a chain that ends at a self-issued root. Nothing is verified
- * but that the names of issuers and subjects fit. */
-int mse_chain_read(struct mse_cert_pool *pool, struct mse_view pem, size_t count, struct mse_chain *ret_chain, struct mse_error_info *err);
+/* Puts PEM certificates, in any order, into a chain that ends at a self-issued root. Nothing is verified but that the names
+ * of issuers and subjects fit. */
+int mse_chain_read(struct mse_cert_pool *pool, struct mse_view pem, struct mse_chain *ret_chain, struct mse_error_info *err);
 
-/* The root is one that counts (simulation_root: a fingerprint, or NULL), every certificate has the form its role demands and
- * is signed by the next. Sets root_kind. Dates are checked apart. MSE_ERR_VERIFY with the reason. */
-int mse_chain_verify(struct mse_chain *chain, const enum mse_cert_role roles[], const uint8_t *simulation_root, struct mse_error_info *err);
+/* The root is one that counts (simulation_root: a fingerprint, or NULL), there are exactly role_count certificates, each has
+ * the form its role demands and is signed by the next. Sets root_kind. Dates are checked apart. MSE_ERR_VERIFY with the reason. */
+int mse_chain_verify(struct mse_chain *chain, const enum mse_cert_role roles[], size_t role_count, const uint8_t *simulation_root,
+	struct mse_error_info *err);
 int mse_chain_check_dates(const struct mse_chain *chain, int64_t time, struct mse_error_info *err);
 
 /* A CRL in DER or PEM, whole and without anything we would have to understand and do not. */

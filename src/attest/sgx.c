@@ -110,13 +110,13 @@ static int examine_chain(struct sgx_run *run, struct mse_error_info *err)
 	static const enum mse_cert_role roles[] = { MSE_CERT_PCK, MSE_CERT_PCK_CA, MSE_CERT_ROOT };
 	const struct mse_verify_params *params = run->verification->params;
 	struct mse_chain *chain = &run->chain;
-	int result = mse_chain_read(&run->pool, run->quote.cert_chain, 3, chain, err);
+	int result = mse_chain_read(&run->pool, run->quote.cert_chain, chain, err);
 
 	if (result < 0)
 		return result;
 	run->verdict->has_root_fingerprint = true;
 	memcpy(run->verdict->root_fingerprint, chain->root_fingerprint, sizeof chain->root_fingerprint);
-	result = mse_chain_verify(chain, roles, params->simulation_root, err);
+	result = mse_chain_verify(chain, roles, 3, params->simulation_root, err);
 	if (result == 0)
 		result = read_platform(run, err);
 	if (result < 0)
@@ -186,11 +186,11 @@ static int open_signed(struct sgx_run *run, struct mse_bytes text, const char *m
 	uint8_t signature[64];
 	int result = mse_signed_json_split(view_of(text), member, ret_object, signature, err);
 
-	if (result == 0 && (result = mse_chain_read(&run->pool, view_of(issuer_chain), 2, ret_chain, err)) < 0)
+	if (result == 0 && (result = mse_chain_read(&run->pool, view_of(issuer_chain), ret_chain, err)) < 0)
 		return mse_context(err, "issuer chain");
 	if (result == 0 && memcmp(ret_chain->root_fingerprint, run->chain.root_fingerprint, sizeof ret_chain->root_fingerprint) != 0)
 		return mse_fail(err, MSE_ERR_VERIFY, "issuer chain: it ends at another root than the quote's certificate chain");
-	if (result == 0 && (result = mse_chain_verify(ret_chain, roles, run->verification->params->simulation_root, err)) < 0)
+	if (result == 0 && (result = mse_chain_verify(ret_chain, roles, 2, run->verification->params->simulation_root, err)) < 0)
 		return mse_context(err, "issuer chain");
 	return result < 0 ? result : mse_ecdsa_verify(X509_get0_pubkey(ret_chain->cert[0]), *ret_object, signature, member, err);
 }
