@@ -56,7 +56,6 @@ int mse_tls_key_point(const EVP_PKEY *key, uint8_t point[static MSE_P256_POINT_S
 {
 	char group[32] = "";
 	size_t size = 0;
-	mse_autofree uint8_t *encoded = NULL;
 	X509_PUBKEY *spki = NULL;
 	const uint8_t *bits;
 	int bits_size = 0;
