@@ -1,0 +1,59 @@
+# make         builds everything: build/bin, build/lib, build/include, build/share
+# make demo    shows the main job, from a fresh machine to an answer of an attested application
+# make check   every test, with an ordinary and with a sanitized build
+# make bench   the measurements of bench/
+# make fuzz    builds the fuzz targets (clang): build/fuzz
+# Each installs the Debian packages that it needs. A second run does only what has changed.
+
+BUILD := $(CURDIR)/build
+ASAN := $(BUILD)/asan
+MESON_FLAGS := $(if $(CI),-Dwerror=true)
+PYTEST := /usr/bin/python3 -m pytest -p no:cacheprovider
+
+.PHONY: all demo check check-unit check-system check-asan bench fuzz image clean deps-build deps-run deps-test asan
+
+all: deps-build $(BUILD)/obj/build.ninja
+	@ninja -C $(BUILD)/obj $(if $(VERBOSE),-v,--quiet)
+	@meson install -C $(BUILD)/obj --only-changed --quiet
+
+deps-build deps-run deps-test: deps-%:
+	@tools/install-deps $*
+
+$(BUILD)/obj/build.ninja: | deps-build
+	@meson setup $(BUILD)/obj --prefix=$(BUILD) --libdir=lib $(MESON_FLAGS) >$(BUILD)-setup.log 2>&1 || { cat $(BUILD)-setup.log; exit 1; }
+	@mv $(BUILD)-setup.log $(BUILD)/obj/setup.log
+
+$(ASAN)/obj/build.ninja: | all
+	@meson setup $(ASAN)/obj --prefix=$(ASAN) --libdir=lib -Db_sanitize=address,undefined -Db_lundef=false $(MESON_FLAGS) >$(BUILD)/asan-setup.log 2>&1 || { cat $(BUILD)/asan-setup.log; exit 1; }
+
+asan: all $(ASAN)/obj/build.ninja
+	@ninja -C $(ASAN)/obj $(if $(VERBOSE),-v,--quiet)
+	@meson install -C $(ASAN)/obj --only-changed --quiet
+
+image: all deps-run
+	@$(BUILD)/bin/msed image build mse-flask --data $(BUILD)/store
+
+demo: all deps-run image
+	@tools/demo $(BUILD)
+
+check: check-unit check-system check-asan
+
+check-unit: all deps-test asan
+	meson test -C $(BUILD)/obj --print-errorlogs --suite unit
+	meson test -C $(ASAN)/obj --print-errorlogs --suite unit
+
+check-system: all deps-test deps-run image
+	MSE_PREFIX=$(BUILD) MSE_STORE=$(BUILD)/store $(PYTEST) tests/system
+
+check-asan: asan deps-test deps-run image
+	MSE_PREFIX=$(ASAN) MSE_STORE=$(BUILD)/store $(PYTEST) tests/system
+
+bench: all deps-test deps-run image
+	@for bench in bench/*/run; do MSE_PREFIX=$(BUILD) MSE_STORE=$(BUILD)/store $$bench || exit 1; done
+
+fuzz: deps-build
+	@test -f $(BUILD)/fuzz/build.ninja || CC=clang-14 CXX=clang++-14 meson setup $(BUILD)/fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+	@ninja -C $(BUILD)/fuzz --quiet
+
+clean:
+	rm -rf $(BUILD)
