@@ -85,10 +85,24 @@ static int on_headers_complete(llhttp_t *llhttp)
 	return 0;
 }
 
+/* llhttp lets some bare line feeds through after the last chunk. Framing up to `end` must have CR and LF in pairs only. */
+static bool check_framing(struct mse_http1 *parser, const uint8_t *end)
+{
+	for (const uint8_t *at = parser->framing; at < end; at++) {
+		if ((*at == '\n') != parser->after_cr)
+			return false;
+		parser->after_cr = *at == '\r';
+	}
+	return true;
+}
+
 static int on_body(llhttp_t *llhttp, const char *at, size_t size)
 {
 	struct mse_http1 *parser = llhttp->data;
 
+	if ((parser->flags & F_CHUNKED) && !check_framing(parser, (const uint8_t *)at))
+		return -1;
+	parser->framing = (const uint8_t *)at + size;
 	if (size > parser->max_body_size - parser->body_size) {
 		parser->status = 413;
 		return -1;
@@ -134,6 +148,8 @@ void mse_http1_reset(struct mse_http1 *parser)
 	parser->flags = 0;
 	parser->body_size = parser->framing_size = 0;
 	parser->status = 0;
+	parser->framing = NULL;
+	parser->after_cr = false;
 	parser->complete = false;
 	llhttp_reset(&parser->llhttp);
 }
@@ -258,6 +274,9 @@ static bool normalise(struct mse_http_header *header)
 	while (header->value_size > 0 && (value[header->value_size - 1] == ' ' || value[header->value_size - 1] == '\t'))
 		header->value_size--;
 	name[header->name_size] = 0;
+	/* llhttp reports an empty value where the next line begins. */
+	if (header->value_size == 0)
+		value = name + header->name_size;
 	value[header->value_size] = 0;
 	header->value = value;
 	return true;
@@ -349,7 +368,8 @@ static int run_llhttp(struct mse_http1 *parser, const char *text, size_t size, s
 	parser->head = NULL;
 	if (parser->status != 0)
 		return parser->status;
-	if (result == HPE_INVALID_METHOD)
+	/* The second is a method of RTSP; the version has been checked to be HTTP. */
+	if (result == HPE_INVALID_METHOD || result == HPE_INVALID_CONSTANT)
 		return 501;
 	if (result == HPE_OK && !parser->complete && head->has_body)
 		return head->header_count + 1 == parser->line_count ? 0 : 400;
@@ -392,14 +412,21 @@ int mse_http1_body(struct mse_http1 *parser, const uint8_t *data, size_t size, s
 	*ret_consumed = 0;
 	if (parser->complete || size == 0)
 		return 0;
+	parser->framing = data;
 	result = llhttp_execute(&parser->llhttp, (const char *)data, size);
 	if (parser->complete)
 		consumed = (size_t)(llhttp_get_error_pos(&parser->llhttp) - (const char *)data);
 	else if (result != HPE_OK)
 		return parser->status != 0 ? parser->status : (parser->status = 400);
+	if ((parser->flags & F_CHUNKED) && !check_framing(parser, data + consumed)) {
+		parser->complete = false;
+		return parser->status = 400;
+	}
 	parser->framing_size += consumed - (parser->body_size - content);
-	if (parser->framing_size > parser->max_head_size + MAX_FRAMING_PER_BYTE * parser->body_size)
+	if (parser->framing_size > parser->max_head_size + MAX_FRAMING_PER_BYTE * parser->body_size) {
+		parser->complete = false;
 		return parser->status = 413;
+	}
 	*ret_consumed = consumed;
 	return 0;
 }

@@ -47,7 +47,9 @@ struct mse_http1 {
 	uint16_t flags;
 	/* The body. */
 	uint64_t body_size;
-	uint64_t framing_size; /* bytes of chunk headers, trailers and the like */
+	uint64_t framing_size;  /* bytes of chunk headers, trailers and the like */
+	const uint8_t *framing; /* in the current piece: where they begin that were not looked at yet */
+	bool after_cr;          /* the last of them was a CR */
 	int status;
 	bool complete; /* the whole message has been parsed */
 };
