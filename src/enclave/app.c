@@ -179,6 +179,7 @@ static struct mse_python_host make_host(struct mse_enclave *enclave)
 		.request_peer_address = mse_http_request_peer_address,
 		.request_peer_port = mse_http_request_peer_port,
 		.request_content_length = mse_http_request_content_length,
+		.request_has_body = mse_http_request_has_body,
 		.request_is_closed = mse_http_request_is_closed,
 		.request_read = mse_http_request_read,
 		.request_abort = mse_http_request_abort,
