@@ -1,0 +1,39 @@
+/* What an app is made of, checked against its manifest: held open, so that what was checked is what runs. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "manifest/manifest.h"
+#include "shim/config.h"
+
+struct mse_shim_file {
+	char *path;
+	char *name; /* in the manifest; NULL for the bundle */
+	int fd;
+};
+
+/* Owned by whoever checked. */
+struct mse_shim_inputs {
+	struct mse_manifest *manifest;
+	uint8_t *manifest_bytes;
+	size_t manifest_size;
+	uint8_t signature[MSE_SIGNATURE_SIZE];
+	uint8_t measurement[MSE_SHA256_SIZE];
+	struct mse_shim_file bundle;
+	struct mse_shim_file runtime[MSE_MANIFEST_MAX_FILES];
+	size_t runtime_count;
+};
+
+/* The name under which the manifest lists the program itself. */
+#define MSE_SHIM_PROGRAM_NAME "mse-enclave"
+
+/* Reads the manifest and its signature in the current folder, and compares every digest with the files. What does not match is
+ * MSE_ERR_CRYPTO or MSE_ERR_NOT_FOUND with a message that names what differs; it is fit to be shown as an app's reason. */
+int mse_shim_inputs_check(const struct mse_shim_config *config, struct mse_shim_inputs **ret_inputs, struct mse_error_info *err);
+void mse_shim_inputs_free(struct mse_shim_inputs *inputs);
+MSE_DEFINE_CLEANUP(struct mse_shim_inputs, mse_shim_inputs_free)
+
+/* MSE_ERR_STATE when a file's path does not lead to the file any more that was checked. */
+int mse_shim_file_same(const struct mse_shim_file *file, struct mse_error_info *err);

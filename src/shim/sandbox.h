@@ -1,0 +1,19 @@
+/* The sandbox of one enclave: bubblewrap with the image as its read-only root. A memory, CPU and process limit through cgroups
+ * would be set where the child is made (see mse_sandbox_start()). */
+#pragma once
+
+#include <sys/types.h>
+
+#include "shim/inputs.h"
+
+/* Descriptors that the child takes over; the caller closes its own. */
+struct mse_sandbox_descriptors {
+	int channel;  /* becomes MSE_ENCLAVE_CHANNEL_FD */
+	int listener; /* becomes MSE_ENCLAVE_LISTEN_FD */
+	int messages; /* standard output and error of the loader */
+};
+
+/* Starts the enclave's program. *ret_pid is bubblewrap, which ends when the enclave does and takes it along when it is
+ * killed or when this process ends. What goes wrong in the child is said on the messages' descriptor, and it exits. */
+int mse_sandbox_start(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs, const struct mse_sandbox_descriptors *descriptors,
+	pid_t *ret_pid, struct mse_error_info *err);

@@ -1,0 +1,28 @@
+/* Where the files of a sandbox come from. A shim that is root gives its enclave an unprivileged user, who could not reach
+ * what lies under closed folders: the child's own mount namespace gets a staging folder with all of it. Otherwise
+ * the files are taken where they are. */
+#pragma once
+
+#include "shim/inputs.h"
+
+/* One folder in memory that the enclave may write. */
+struct mse_sandbox_volume {
+	const char *path; /* in the sandbox */
+	const char *name; /* in the staging folder */
+	unsigned mode;
+	uint64_t size; /* bytes */
+};
+#define MSE_SANDBOX_VOLUMES 4
+
+struct mse_sandbox_sources {
+	bool staged;
+	char *image;
+	char *bundle;
+	char *runtime[MSE_MANIFEST_MAX_FILES];
+	char *volumes[MSE_SANDBOX_VOLUMES]; /* NULL: bubblewrap makes it */
+};
+
+/* To be called in the child, which becomes part of a new mount namespace when it is root. */
+int mse_sandbox_mount(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs,
+	const struct mse_sandbox_volume volumes[static MSE_SANDBOX_VOLUMES], struct mse_sandbox_sources *ret_sources, struct mse_error_info *err);
+void mse_sandbox_sources_clear(struct mse_sandbox_sources *sources);

@@ -1,0 +1,680 @@
+#include "shim/supervise.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "shim/channel_server.h"
+#include "shim/control.h"
+#include "shim/control_server.h"
+#include "shim/health.h"
+#include "shim/restarts.h"
+#include "shim/sandbox.h"
+#include "tee/sim_pki.h"
+
+#define GRACE_MS 5000u
+/* A channel outlives its process only by what is still to be read from it. */
+#define CHANNEL_REST_MS 1000u
+#define PORT_WAIT_MS 5000u
+#define PORT_RETRY_MS 50u
+#define PUBLISH_INTERVAL_MS 50u
+#define METRICS_INTERVAL_MS 1000u
+/* A timer counts seconds that pass; the expiry is a date, and clocks are set. */
+#define EXPIRY_CHECK_SECONDS 30
+#define MAX_MESSAGES_SIZE ((size_t)4096)
+
+#define REASON_UNSTABLE "the enclave ends again and again"
+#define REASON_SANDBOX "the sandbox cannot be started"
+
+/* Why the app, or this process, is ending; later ones overrule earlier ones. */
+enum ending {
+	NOT_ENDING,
+	ENDING_RESUMABLE, /* SIGTERM: storage stays */
+	ENDING_STOPPED,   /* by command or expiry: storage is destroyed */
+};
+
+/* What lives as long as one enclave process. */
+struct run {
+	pid_t pid; /* of bubblewrap; 0: reaped, or never there */
+	struct mse_channel_server *channel;
+	struct event *messages;
+	int messages_fd;
+	char line[1024]; /* of a message that is not complete yet */
+	size_t line_size;
+	size_t messages_size; /* read so far */
+	uint64_t started_at;
+	enum mse_enclave_status ended_with; /* 0, or the failure that it told */
+	bool killed;
+};
+
+struct shim {
+	const struct mse_shim_config *config;
+	struct event_base *base;
+	struct mse_control_server *control;
+	struct mse_shim_inputs *inputs;
+	struct mse_sim_platform *platform;
+	struct mse_health *health;
+	struct mse_channel_services services;
+	struct mse_restarts restarts;
+	struct mse_shim_status status;
+	struct run run;
+	int listener;
+	int64_t expires_at;
+	enum ending ending;
+	bool done; /* the event loop is to end */
+	uint64_t published_at;
+	bool published_is_stale; /* status.json too, not the metrics alone */
+	struct event *on_term, *on_int, *on_child;
+	struct event *restart_timer, *kill_timer, *expiry_timer, *publish_timer, *metrics_timer;
+};
+
+static void start_enclave(struct shim *shim);
+static void check_ended(struct shim *shim);
+
+static void set_timer(struct event *timer, uint64_t ms)
+{
+	const struct timeval wait = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
+
+	event_add(timer, &wait);
+}
+
+/* ---- status ---- */
+
+/* Replaces status.json. Losing the last change to a power failure is harmless while the app lives, since the next shim finds out
+ * anew; what must not be forgotten is written durably. */
+static int write_status(const struct mse_buffer *line, bool durable, struct mse_error_info *err)
+{
+	static const char temporary[] = MSE_SHIM_STATUS_FILE ".new";
+	mse_autoclose int fd = -1;
+	int result;
+
+	if (durable)
+		return mse_file_write(MSE_SHIM_STATUS_FILE, mse_buffer_data(line), mse_buffer_size(line), 0600, err);
+	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return mse_fail_errno(err, "cannot create '%s'", temporary);
+	if ((result = mse_fd_write(fd, mse_buffer_data(line), mse_buffer_size(line), err)) < 0)
+		return result;
+	return rename(temporary, MSE_SHIM_STATUS_FILE) < 0 ? mse_fail_errno(err, "cannot replace '" MSE_SHIM_STATUS_FILE "'") : 0;
+}
+
+static void publish_now(struct shim *shim, bool to_file)
+{
+	mse_cleanup(mse_buffer_freep) struct mse_buffer *line = mse_buffer_new(MSE_SHIM_LINE_MAX_SIZE);
+	struct mse_error_info err;
+	int result = line == NULL ? mse_fail_nomem(&err) : mse_shim_status_format(&shim->status, line, &err);
+
+	shim->published_at = mse_monotonic_ms();
+	if (result == 0)
+		result = mse_buffer_append_text(line, "\n", &err);
+	if (result == 0)
+		result = mse_control_server_publish(shim->control, mse_buffer_text(line), &err);
+	if (result == 0 && to_file)
+		result = write_status(line, shim->status.state == MSE_SHIM_STOPPED, &err);
+	if (result < 0)
+		mse_log("cannot publish the status: %s", err.message);
+}
+
+static void on_publish(evutil_socket_t fd, short what, void *argument)
+{
+	struct shim *shim = argument;
+
+	(void)fd;
+	(void)what;
+	if (shim->published_is_stale)
+		publish_now(shim, true);
+	shim->published_is_stale = false;
+}
+
+/* At once, unless changes come fast: an enclave can say what it likes as often as it likes. */
+static void publish(struct shim *shim)
+{
+	uint64_t since = mse_monotonic_ms() - shim->published_at;
+
+	shim->status.changed_at = mse_time_now();
+	shim->published_is_stale = true;
+	if (since >= PUBLISH_INTERVAL_MS)
+		on_publish(-1, 0, shim);
+	else
+		set_timer(shim->publish_timer, PUBLISH_INTERVAL_MS - since);
+}
+
+static void set_state(struct shim *shim, enum mse_shim_state state, const char *reason)
+{
+	struct mse_shim_status *status = &shim->status;
+
+	if (status->state == state && strcmp(status->reason, reason) == 0)
+		return;
+	status->state = state;
+	snprintf(status->reason, sizeof status->reason, "%s", reason);
+	/* Names from the manifest may be in it. */
+	for (char *p = status->reason; *p != 0; p++)
+		if (*p < 0x20 || *p > 0x7e)
+			*p = '?';
+	mse_log("%s%s%s", mse_shim_state_name(state), status->reason[0] == 0 ? "" : ": ", status->reason);
+	publish(shim);
+}
+
+/* The end of hope, until the app is stopped or expires: nobody is to wait at its port. */
+static void give_up(struct shim *shim, const char *reason)
+{
+	mse_close(mse_steal_fd(&shim->listener));
+	set_state(shim, MSE_SHIM_ON_ERROR, reason);
+}
+
+/* ---- the end ---- */
+
+/* Sealed state with what an interrupted write of it left, and the bundle. */
+static int destroy_storage(struct mse_error_info *err)
+{
+	const struct dirent *entry;
+	DIR *stream = opendir(".");
+	int result = 0;
+
+	if (stream == NULL)
+		return mse_fail_errno(err, "cannot read the app's folder");
+	while (result == 0 && (entry = readdir(stream)) != NULL) {
+		const char *name = entry->d_name;
+
+		if (strcmp(name, MSE_SHIM_SEALED_FILE) != 0 && strncmp(name, MSE_SHIM_SEALED_FILE ".", sizeof MSE_SHIM_SEALED_FILE) != 0 &&
+		    strcmp(name, MSE_SHIM_BUNDLE_FILE) != 0)
+			continue;
+		if (unlink(name) < 0)
+			result = mse_fail_errno(err, "cannot remove '%s'", name);
+	}
+	closedir(stream);
+	return result < 0 ? result : mse_dir_sync(".", err);
+}
+
+/* The enclave is gone for good. */
+static void finish(struct shim *shim)
+{
+	struct mse_error_info err;
+
+	if (shim->ending == ENDING_STOPPED) {
+		if (destroy_storage(&err) < 0)
+			mse_log("storage is not destroyed, the next start tries again: %s", err.message);
+		else
+			shim->status.final = true;
+	}
+	if (shim->status.state == MSE_SHIM_RUNNING || shim->status.state == MSE_SHIM_INITIALIZING)
+		shim->status.state = MSE_SHIM_SPAWNING;
+	shim->status.enclave_pid = 0;
+	shim->status.changed_at = mse_time_now();
+	publish_now(shim, true);
+	shim->done = true;
+	event_base_loopbreak(shim->base);
+}
+
+static void kill_enclave(struct shim *shim)
+{
+	/* bubblewrap's child goes with it, and all in that one's process namespace; the channel's end tells when they have gone. */
+	if (shim->run.pid > 0 && kill(shim->run.pid, SIGKILL) < 0)
+		mse_log("cannot kill process %d", (int)shim->run.pid);
+	shim->run.killed = true;
+}
+
+static void on_kill(evutil_socket_t fd, short what, void *argument)
+{
+	struct shim *shim = argument;
+
+	(void)fd;
+	(void)what;
+	kill_enclave(shim);
+	if (shim->run.pid == 0 && shim->run.channel != NULL) {
+		mse_log("the channel outlives its enclave");
+		mse_channel_server_free(mse_steal(shim->run.channel));
+		check_ended(shim);
+	}
+}
+
+static void end_app(struct shim *shim, enum ending ending, const char *reason)
+{
+	struct mse_error_info err;
+	bool first = shim->ending == NOT_ENDING;
+
+	if (shim->ending >= ending)
+		return;
+	shim->ending = ending;
+	event_del(shim->restart_timer);
+	if (shim->health != NULL)
+		mse_health_stop(shim->health);
+	if (ending == ENDING_STOPPED) {
+		shim->services.closing = true;
+		shim->status.state = MSE_SHIM_STOPPED;
+		snprintf(shim->status.reason, sizeof shim->status.reason, "%s", reason);
+		mse_log("stopping: %s", shim->status.reason);
+		/* Durable: a shim that is started after a crash destroys, and does not resume. */
+		publish_now(shim, true);
+	}
+	if (shim->run.pid == 0 && shim->run.channel == NULL) {
+		finish(shim);
+		return;
+	}
+	if (!first)
+		return;
+	/* One that has never said a word does not listen either. */
+	if (shim->run.channel == NULL || mse_channel_server_peer(shim->run.channel) == 0 || mse_channel_server_stop(shim->run.channel, &err) < 0)
+		kill_enclave(shim);
+	else
+		set_timer(shim->kill_timer, GRACE_MS);
+}
+
+static void on_stop_command(void *context, const char *reason)
+{
+	end_app(context, ENDING_STOPPED, reason);
+}
+
+static void on_signal(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	(void)what;
+	end_app(argument, ENDING_RESUMABLE, "");
+}
+
+static void on_expiry(evutil_socket_t fd, short what, void *argument)
+{
+	struct shim *shim = argument;
+	int64_t left = shim->expires_at - mse_time_now();
+
+	(void)fd;
+	(void)what;
+	if (left <= 0)
+		end_app(shim, ENDING_STOPPED, MSE_SHIM_REASON_EXPIRED);
+	else
+		set_timer(shim->expiry_timer, (uint64_t)(left > EXPIRY_CHECK_SECONDS ? EXPIRY_CHECK_SECONDS : left) * 1000);
+}
+
+/* ---- one enclave process ---- */
+
+static const char *reason_of(enum mse_enclave_status status)
+{
+	switch (status) {
+	case MSE_ENCLAVE_BUNDLE_REFUSED:
+		return "the bundle does not open, or is not what was committed to";
+	case MSE_ENCLAVE_IMPORT_FAILED:
+		return "the application could not be imported";
+	case MSE_ENCLAVE_PYTHON_MISSING:
+		return "the image has no usable libpython";
+	case MSE_ENCLAVE_STATE_REFUSED:
+		return "the sealed state does not open here";
+	case MSE_ENCLAVE_INTERNAL_ERROR:
+	case MSE_ENCLAVE_WAITING:
+	case MSE_ENCLAVE_STARTING:
+	case MSE_ENCLAVE_SERVING:
+	case MSE_ENCLAVE_STOPPED:
+		break;
+	}
+	return NULL;
+}
+
+static void restart_later(struct shim *shim, bool talked)
+{
+	uint64_t now = mse_monotonic_ms(), delay;
+
+	if (!mse_restarts_next(&shim->restarts, now, now - shim->run.started_at, &delay)) {
+		give_up(shim, talked ? REASON_UNSTABLE : REASON_SANDBOX);
+		return;
+	}
+	shim->status.restarts++;
+	set_state(shim, MSE_SHIM_SPAWNING, "");
+	set_timer(shim->restart_timer, delay);
+}
+
+/* Nothing is left of the process: neither it nor the channel. */
+static void enclave_ended(struct shim *shim)
+{
+	const char *reason = reason_of(shim->run.ended_with);
+	bool talked = shim->status.enclave_pid != 0;
+
+	event_del(shim->kill_timer);
+	if (shim->run.messages != NULL)
+		event_free(mse_steal(shim->run.messages));
+	mse_close(mse_steal_fd(&shim->run.messages_fd));
+	mse_health_stop(shim->health);
+	shim->status.enclave_pid = 0;
+	mse_log("the enclave has ended%s%s", shim->run.ended_with == 0 ? "" : ": ",
+		shim->run.ended_with == 0 ? "" : mse_enclave_status_name(shim->run.ended_with));
+	if (shim->ending != NOT_ENDING)
+		finish(shim);
+	else if (reason != NULL)
+		give_up(shim, reason);
+	else
+		restart_later(shim, talked);
+}
+
+static void check_ended(struct shim *shim)
+{
+	if (shim->run.pid == 0 && shim->run.channel == NULL)
+		enclave_ended(shim);
+}
+
+static void log_message_line(struct run *run)
+{
+	if (run->line_size > 0)
+		mse_log("from the loader: %.*s", (int)run->line_size, run->line);
+	run->line_size = 0;
+}
+
+/* What the loader, bubblewrap or the enclave before its start has to say. Behind the start nothing is kept: what the app
+ * writes leaves the enclave sealed, and must not come out here. */
+static void on_messages(evutil_socket_t fd, short what, void *argument)
+{
+	struct shim *shim = argument;
+	struct run *run = &shim->run;
+	char text[1024];
+	ssize_t got = read(fd, text, sizeof text);
+	bool keep = run->channel == NULL || !mse_channel_server_started(run->channel);
+
+	(void)what;
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (got <= 0) {
+		log_message_line(run);
+		event_del(run->messages);
+		return;
+	}
+	for (ssize_t i = 0; i < got && keep && run->messages_size < MAX_MESSAGES_SIZE; i++, run->messages_size++) {
+		if (text[i] != '\n' && run->line_size < sizeof run->line)
+			run->line[run->line_size++] = text[i];
+		if (text[i] == '\n' || run->line_size == sizeof run->line)
+			log_message_line(run);
+	}
+}
+
+static void on_enclave_status(void *context, enum mse_enclave_status told)
+{
+	struct shim *shim = context;
+
+	if (shim->ending != NOT_ENDING)
+		return;
+	shim->status.enclave_pid = mse_channel_server_peer(shim->run.channel);
+	if (told >= MSE_ENCLAVE_BUNDLE_REFUSED) {
+		/* The first one counts. It is about to end, and is not waited for longer than when it is stopped. */
+		if (shim->run.ended_with == 0)
+			shim->run.ended_with = told;
+		set_timer(shim->kill_timer, GRACE_MS);
+		return;
+	}
+	shim->status.provisioned = told != MSE_ENCLAVE_WAITING;
+	if (told == MSE_ENCLAVE_SERVING && shim->status.state == MSE_SHIM_RUNNING)
+		return;
+	if (told == MSE_ENCLAVE_SERVING)
+		mse_health_start(shim->health);
+	else
+		mse_health_stop(shim->health);
+	shim->status.state = MSE_SHIM_INITIALIZING;
+	shim->status.reason[0] = 0;
+	publish(shim);
+}
+
+static void on_healthy(void *context)
+{
+	set_state(context, MSE_SHIM_RUNNING, "");
+}
+
+static void on_metrics(void *context, const struct mse_shim_metrics *metrics)
+{
+	struct shim *shim = context;
+
+	shim->status.metrics = *metrics;
+	shim->status.metrics.log_lost = shim->services.log_lost;
+	if (!evtimer_pending(shim->metrics_timer, NULL))
+		set_timer(shim->metrics_timer, METRICS_INTERVAL_MS);
+}
+
+static void on_metrics_timer(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	(void)what;
+	publish_now(argument, false);
+}
+
+static void on_channel_closed(void *context, const char *fault)
+{
+	struct shim *shim = context;
+
+	if (fault != NULL)
+		mse_log("the enclave is ended: %s", fault);
+	mse_channel_server_free(mse_steal(shim->run.channel));
+	/* Without its channel an enclave is of no use; it may be about to end by itself, though, and say so to its waiting parent. */
+	if (shim->run.pid > 0 && fault == NULL && !shim->run.killed)
+		set_timer(shim->kill_timer, CHANNEL_REST_MS);
+	else
+		kill_enclave(shim);
+	check_ended(shim);
+}
+
+static void on_child_signal(evutil_socket_t fd, short what, void *argument)
+{
+	struct shim *shim = argument;
+	int status;
+
+	(void)fd;
+	(void)what;
+	if (shim->run.pid <= 0 || waitpid(shim->run.pid, &status, WNOHANG) != shim->run.pid)
+		return;
+	shim->run.pid = 0;
+	if (WIFEXITED(status))
+		mse_log("the sandbox has ended with exit status %d", WEXITSTATUS(status));
+	else
+		mse_log("the sandbox has ended with signal %d", WTERMSIG(status));
+	if (shim->run.channel != NULL)
+		set_timer(shim->kill_timer, CHANNEL_REST_MS);
+	check_ended(shim);
+}
+
+static const struct mse_channel_events channel_events = { .status = on_enclave_status, .metrics = on_metrics, .closed = on_channel_closed };
+
+static int watch_messages(struct shim *shim, int fd, struct mse_error_info *err)
+{
+	shim->run.messages_fd = fd;
+	if (evutil_make_socket_nonblocking(fd) < 0)
+		return mse_fail_errno(err, "cannot prepare the loader's messages");
+	shim->run.messages = event_new(shim->base, fd, EV_READ | EV_PERSIST, on_messages, shim);
+	if (shim->run.messages == NULL || event_add(shim->run.messages, NULL) < 0)
+		return mse_fail(err, MSE_ERR_INTERNAL, "cannot watch the loader's messages");
+	return 0;
+}
+
+static int try_start(struct shim *shim, struct mse_error_info *err)
+{
+	mse_autoclose int ours = -1;
+	mse_autoclose int theirs = -1;
+	mse_autoclose int messages = -1;
+	struct mse_sandbox_descriptors descriptors = { .listener = shim->listener };
+	int pair[2], ends[2], result;
+
+	shim->run = (struct run){ .messages_fd = -1, .started_at = mse_monotonic_ms() };
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return mse_fail_errno(err, "cannot make the channel");
+	ours = pair[0];
+	theirs = pair[1];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return mse_fail_errno(err, "cannot make a pipe");
+	messages = ends[1];
+	if ((result = watch_messages(shim, ends[0], err)) < 0 ||
+	    (result = mse_channel_server_new(shim->base, ours, &shim->services, &channel_events, shim, &shim->run.channel, err)) < 0)
+		return result;
+	ours = -1;
+	descriptors.channel = theirs;
+	descriptors.messages = messages;
+	return mse_sandbox_start(shim->config, shim->inputs, &descriptors, &shim->run.pid, err);
+}
+
+static void start_enclave(struct shim *shim)
+{
+	struct mse_error_info err;
+
+	shim->status.metrics = (struct mse_shim_metrics){ .log_lost = shim->services.log_lost };
+	if (try_start(shim, &err) == 0)
+		return;
+	mse_log("cannot start the enclave: %s", err.message);
+	mse_channel_server_free(mse_steal(shim->run.channel));
+	enclave_ended(shim);
+}
+
+static void on_restart(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	(void)what;
+	start_enclave(argument);
+}
+
+/* ---- the beginning ---- */
+
+/* The previous shim's enclave may be about to let go of the port. */
+static int listen_at(uint16_t port, int *ret_fd, struct mse_error_info *err)
+{
+	const struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	mse_autoclose int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	uint64_t deadline = mse_monotonic_ms() + PORT_WAIT_MS;
+	const int on = 1;
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0)
+		return mse_fail_errno(err, "cannot create the listening socket");
+	while (bind(fd, (const struct sockaddr *)&address, sizeof address) < 0) {
+		if (errno != EADDRINUSE || mse_monotonic_ms() > deadline)
+			return mse_fail_errno(err, "port %u of 127.0.0.1 cannot be had", port);
+		usleep(PORT_RETRY_MS * 1000);
+	}
+	if (listen(fd, SOMAXCONN) < 0)
+		return mse_fail_errno(err, "cannot listen at port %u of 127.0.0.1", port);
+	*ret_fd = mse_steal_fd(&fd);
+	return 0;
+}
+
+static int make_timers(struct shim *shim, struct mse_error_info *err)
+{
+	const struct {
+		struct event **timer;
+		event_callback_fn callback;
+	} timers[] = {
+		{ &shim->restart_timer, on_restart }, { &shim->kill_timer, on_kill }, { &shim->expiry_timer, on_expiry },
+		{ &shim->publish_timer, on_publish }, { &shim->metrics_timer, on_metrics_timer },
+	};
+	const struct {
+		struct event **event;
+		int number;
+		event_callback_fn callback;
+	} signals[] = { { &shim->on_term, SIGTERM, on_signal }, { &shim->on_int, SIGINT, on_signal }, { &shim->on_child, SIGCHLD, on_child_signal } };
+
+	for (size_t i = 0; i < sizeof timers / sizeof timers[0]; i++)
+		if ((*timers[i].timer = evtimer_new(shim->base, timers[i].callback, shim)) == NULL)
+			return mse_fail_nomem(err);
+	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+		*signals[i].event = evsignal_new(shim->base, signals[i].number, signals[i].callback, shim);
+		if (*signals[i].event == NULL || evsignal_add(*signals[i].event, NULL) < 0)
+			return mse_fail(err, MSE_ERR_INTERNAL, "cannot watch signals");
+	}
+	return 0;
+}
+
+/* Everything that an enclave needs; a failure here is the app's reason. */
+static int prepare(struct shim *shim, struct mse_error_info *err)
+{
+	const struct mse_shim_config *config = shim->config;
+	const struct mse_manifest *manifest;
+	int result;
+
+	if ((result = mse_shim_inputs_check(config, &shim->inputs, err)) < 0)
+		return result;
+	manifest = shim->inputs->manifest;
+	mse_hex_encode(shim->status.measurement, shim->inputs->measurement, MSE_SHA256_SIZE);
+	if (shim->expires_at == 0 || manifest->expires_at < shim->expires_at)
+		shim->expires_at = manifest->expires_at;
+	memcpy(shim->services.measurement, shim->inputs->measurement, MSE_SHA256_SIZE);
+	shim->services.security_version = (uint16_t)manifest->runtime_security_version;
+	shim->services.sim_dir = config->sim_dir;
+	if ((result = mse_sim_pki_load(config->sim_dir, &shim->platform, err)) < 0)
+		return result;
+	shim->services.platform = shim->platform;
+	if ((result = mse_log_file_open(MSE_SHIM_LOG_FILE, config->log_size, &shim->services.log, err)) < 0 ||
+	    (result = mse_health_new(shim->base, config->port, manifest->tls_names[0], manifest->healthcheck_endpoint, on_healthy, shim, &shim->health,
+		     err)) < 0)
+		return result;
+	return listen_at(config->port, &shim->listener, err);
+}
+
+static void begin(struct shim *shim, const struct mse_shim_status *last)
+{
+	struct mse_error_info err;
+
+	shim->status.restarts = last->restarts;
+	memcpy(shim->status.measurement, last->measurement, sizeof last->measurement);
+	/* An app that was being stopped when the last shim ended is stopped, whatever that one had reached; and of an expired app
+	 * nothing needs to be there any more. */
+	if (last->state == MSE_SHIM_STOPPED) {
+		end_app(shim, ENDING_STOPPED, last->reason);
+		return;
+	}
+	if (shim->expires_at != 0 && shim->expires_at <= mse_time_now()) {
+		end_app(shim, ENDING_STOPPED, MSE_SHIM_REASON_EXPIRED);
+		return;
+	}
+	shim->status.provisioned = mse_path_exists(MSE_SHIM_SEALED_FILE);
+	publish(shim);
+	if (prepare(shim, &err) < 0) {
+		mse_log("%s", err.message);
+		give_up(shim, err.message);
+	} else
+		start_enclave(shim);
+	if (shim->expires_at != 0)
+		on_expiry(-1, 0, shim);
+}
+
+static void clear(struct shim *shim)
+{
+	struct event *const events[] = { shim->on_term, shim->on_int, shim->on_child, shim->restart_timer, shim->kill_timer, shim->expiry_timer,
+		shim->publish_timer, shim->metrics_timer, shim->run.messages };
+
+	mse_health_free(shim->health);
+	mse_channel_server_free(shim->run.channel);
+	mse_control_server_free(shim->control);
+	for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
+		if (events[i] != NULL)
+			event_free(events[i]);
+	mse_close(shim->run.messages_fd);
+	mse_close(shim->listener);
+	mse_log_file_free(shim->services.log);
+	mse_sim_platform_free(shim->platform);
+	mse_shim_inputs_free(shim->inputs);
+	if (shim->base != NULL)
+		event_base_free(shim->base);
+}
+
+int mse_supervise(const struct mse_shim_config *config, struct mse_error_info *err)
+{
+	mse_cleanup(clear) struct shim shim = { .config = config, .listener = -1, .expires_at = config->expires_at, .run = { .messages_fd = -1 } };
+	struct mse_shim_status last = { 0 };
+	int result = mse_shim_status_read(".", &last, err);
+
+	if (result < 0 && result != MSE_ERR_NOT_FOUND)
+		mse_log("the last status is not readable: %s", err->message);
+	if (last.final) {
+		mse_log("the app has been stopped, nothing is left to run");
+		return 0;
+	}
+	mse_restarts_init(&shim.restarts, config->restart_failures, config->restart_seconds);
+	mse_channel_services_init(&shim.services);
+	shim.base = event_base_new();
+	if (shim.base == NULL)
+		return mse_fail_nomem(err);
+	if ((result = make_timers(&shim, err)) < 0 || (result = mse_control_server_new(shim.base, on_stop_command, &shim, &shim.control, err)) < 0)
+		return result;
+	begin(&shim, &last);
+	/* begin() may have reached the end already. */
+	if (!shim.done && event_base_dispatch(shim.base) < 0)
+		return mse_fail(err, MSE_ERR_INTERNAL, "the event loop failed");
+	return 0;
+}
