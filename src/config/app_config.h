@@ -51,10 +51,15 @@ struct mse_app_config {
 
 	/* [attestation]: how the owner widens or narrows the verdict, for himself. */
 	struct {
-		char **accepted_statuses; /* names such as "OutOfDate"; in addition to the default policy */
+		/* Names such as "OutOfDate", in addition to the default policy; never "Revoked". That each is a name which the
+		 * verifier knows (mse_policy_is_status() in mse/attest.h) is for the caller to check. */
+		char **accepted_statuses;
 		size_t accepted_status_count;
-		char **platforms; /* lower-case hex of PIID, PPID or chip id; none: pinned at the first deployment */
+		size_t accepted_statuses_line;
+		/* Lower-case hex of PIID, PPID (16 bytes) or chip id (64 bytes); none: pinned at the first deployment. */
+		char **platforms;
 		size_t platform_count;
+		size_t platforms_line;
 	} attestation;
 };
 
