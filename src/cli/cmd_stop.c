@@ -1,0 +1,40 @@
+#include "base/text.h"
+#include "cli/conf.h"
+#include "cli/node.h"
+#include "ratls/session.h"
+
+static int stop(struct mse_node *node, const struct mse_owner *owner, const json_t *app, json_t **ret_app, struct mse_error_info *err)
+{
+	static const char body[] = "{}";
+	struct mse_node_request request = { .verb = "stop", .made = "", .body = body, .body_size = sizeof body - 1 };
+	mse_autofree char *path = NULL;
+	int result;
+
+	if ((result = mse_json_string(app, "project", "the node's answer", &request.project, err)) < 0 ||
+	    (result = mse_json_string(app, "name", "the node's answer", &request.name, err)) < 0 ||
+	    (result = mse_json_string(app, "id", "the node's answer", &request.acted_on, err)) < 0 ||
+	    (result = mse_format(&path, err, "/v1/apps/%s/stop", request.acted_on)) < 0)
+		return result;
+	return mse_node_post_signed(node, path, owner, &request, ret_app, err);
+}
+
+int mse_cmd_stop(struct mse_cli *cli, struct mse_error_info *err)
+{
+	mse_cleanup(mse_node_freep) struct mse_node *node = NULL;
+	mse_autojson *app = NULL, *stopped = NULL;
+	struct mse_owner owner;
+	int result;
+
+	if ((result = mse_node_open(cli, &node, err)) < 0 ||
+	    (result = mse_node_find_app(node, cli->args.operands[0], mse_cli_option(cli, MSE_OPT_PROJECT), &app, err)) < 0 ||
+	    (result = mse_owner_load_existing(cli, &owner, err)) < 0)
+		return result;
+	mse_cli_progress(cli, "stopping");
+	result = stop(node, &owner, app, &stopped, err);
+	mse_owner_clear(&owner);
+	if (result < 0)
+		return result;
+	mse_cli_say(cli, "stopped '%s' (%.12s…); its storage is destroyed, its log is kept by the node for 4 days", json_string_value(json_object_get(app, "name")),
+		json_string_value(json_object_get(app, "id")));
+	return mse_cli_answer(cli, stopped, err);
+}

@@ -1,0 +1,46 @@
+/* The client of the node's API (docs/node-api.md). Nothing that a node says is trusted: what it decides is checked
+ * by the enclave's evidence, what it tells is shown as what it tells. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "cli/cli.h"
+#include "cli/conf.h"
+
+struct mse_node;
+
+/* The node of --node or MSE_NODE. Makes no connection yet. Only unix:PATH is spoken in this release. */
+int mse_node_open(struct mse_cli *cli, struct mse_node **ret_node, struct mse_error_info *err);
+/* The same for a given address. */
+int mse_node_open_address(const char *address, struct mse_node **ret_node, struct mse_error_info *err);
+void mse_node_free(struct mse_node *node);
+MSE_DEFINE_CLEANUP(struct mse_node, mse_node_free)
+/* "unix:/absolute/path": names the node in messages and pins. */
+const char *mse_node_address(const struct mse_node *node);
+
+/* Requests with a JSON answer. An error answer becomes an error with the node's own words. */
+int mse_node_get(struct mse_node *node, const char *path, json_t **ret_json, struct mse_error_info *err);
+/* Signs the body as request->verb … say, and posts it to path. */
+struct mse_node_request;
+int mse_node_post_signed(struct mse_node *node, const char *path, const struct mse_owner *owner, const struct mse_node_request *request,
+	json_t **ret_json, struct mse_error_info *err);
+/* Uploads a file; draws progress where cli has a terminal. */
+int mse_node_put_file(struct mse_node *node, struct mse_cli *cli, const char *path, const char *file, struct mse_error_info *err);
+
+/* Sealed log records, as they are. */
+struct mse_log_part {
+	struct mse_buffer *bytes; /* the caller frees */
+	int64_t start;            /* the first offset that is kept; -1: not told */
+	int64_t end;              /* behind what is there */
+	int64_t next;             /* to ask for next */
+};
+int mse_node_logs(struct mse_node *node, const char *id, int64_t from, struct mse_log_part *ret_part, struct mse_error_info *err);
+
+/* A path segment or query value, percent-encoded; the caller frees. */
+int mse_node_escape(const char *text, char **ret_text, struct mse_error_info *err);
+
+/* The app that the operand of a command means: by name (in --project, or the only one; a live one before stopped ones, the
+ * newest of these), or by an instance id or its unique beginning. A new reference to its App. */
+int mse_node_find_app(struct mse_node *node, const char *what, const char *project, json_t **ret_app, struct mse_error_info *err);
+/* The same in a list of Apps, newest first. */
+int mse_apps_choose(const json_t *apps, const char *what, const char *project, json_t **ret_app, struct mse_error_info *err);
