@@ -118,7 +118,8 @@ MSE_API const struct mse_check *mse_verdict_first_failed(const struct mse_verdic
 /* "sgx"; "tdx" or "snp" for evidence that is recognised and refused; NULL when it was not recognised. */
 MSE_API const char *mse_verdict_tee(const struct mse_verdict *verdict);
 MSE_API enum mse_root_kind mse_verdict_root_kind(const struct mse_verdict *verdict);
-MSE_API bool mse_verdict_simulated(const struct mse_verdict *verdict); /* the root is a simulation root */
+/* The root is the pinned simulation root, or one that does not count and calls itself a simulation's: not hardware either way. */
+MSE_API bool mse_verdict_simulated(const struct mse_verdict *verdict);
 /* SHA-256 of the SubjectPublicKeyInfo of the root that the chain ends at (trusted or not), 32 bytes; NULL when there is none. */
 MSE_API const uint8_t *mse_verdict_root_fingerprint(const struct mse_verdict *verdict);
 /* The TCB status in Intel's spelling, converged with the quoting enclave's, whatever the policy; NULL when none was found. */

@@ -116,6 +116,7 @@ static int pool_add(struct mse_cert_pool *pool, uint8_t *der, size_t size, X509 
 	pool->entry[pool->count].der = mse_steal(owned);
 	pool->entry[pool->count].size = size;
 	pool->entry[pool->count].cert = cert;
+	pool->entry[pool->count].verified_under = NULL;
 	pool->count++;
 	*ret_cert = cert;
 	return 0;
@@ -165,8 +166,9 @@ static int order_chain(X509 *const certs[], size_t count, struct mse_chain *chai
 int mse_chain_read(struct mse_cert_pool *pool, struct mse_view pem, struct mse_chain *ret_chain, struct mse_error_info *err)
 {
 	X509 *certs[MSE_CHAIN_MAX] = { NULL };
-	struct mse_chain chain = { 0 };
+	struct mse_chain chain = { .pool = pool };
 	size_t found = 0;
+	char name[MSE_CERT_NAME_SIZE];
 	int result;
 
 	if (pem.size == 0)
@@ -197,6 +199,8 @@ int mse_chain_read(struct mse_cert_pool *pool, struct mse_view pem, struct mse_c
 		result = mse_cert_fingerprint(chain.cert[found - 1], chain.root_fingerprint, err);
 	if (result < 0)
 		return result;
+	mse_cert_name(chain.cert[found - 1], name);
+	chain.named_simulation = strcmp(name, MSE_SIM_ROOT_NAME) == 0;
 	*ret_chain = chain;
 	return 0;
 }
@@ -228,7 +232,23 @@ static int check_role(X509 *cert, enum mse_cert_role role, enum mse_root_kind ki
 	return 0;
 }
 
-static int check_signature(X509 *cert, X509 *issuer, size_t cas_below, struct mse_error_info *err)
+/* The same root and the same signer come in several chains: one verification of each signature is enough. */
+static bool signature_verifies(struct mse_cert_pool *pool, X509 *cert, X509 *issuer)
+{
+	size_t i = 0;
+
+	while (i < pool->count && pool->entry[i].cert != cert)
+		i++;
+	if (i < pool->count && pool->entry[i].verified_under == issuer)
+		return true;
+	if (X509_verify(cert, X509_get0_pubkey(issuer)) != 1)
+		return false;
+	if (i < pool->count)
+		pool->entry[i].verified_under = issuer;
+	return true;
+}
+
+static int check_signature(struct mse_cert_pool *pool, X509 *cert, X509 *issuer, size_t cas_below, struct mse_error_info *err)
 {
 	char name[MSE_CERT_NAME_SIZE], issuer_name[MSE_CERT_NAME_SIZE];
 	int reason = X509_check_issued(issuer, cert);
@@ -240,7 +260,7 @@ static int check_signature(X509 *cert, X509 *issuer, size_t cas_below, struct ms
 		return mse_fail(err, MSE_ERR_VERIFY, "certificate '%s' was not issued by '%s': %s", name, issuer_name, X509_verify_cert_error_string(reason));
 	if (path_length >= 0 && (unsigned long)path_length < cas_below)
 		return mse_fail(err, MSE_ERR_VERIFY, "the chain is longer than '%s' allows", issuer_name);
-	if (X509_verify(cert, X509_get0_pubkey(issuer)) != 1)
+	if (!signature_verifies(pool, cert, issuer))
 		return mse_fail(err, MSE_ERR_VERIFY, "the signature of certificate '%s' is not that of '%s'", name, issuer_name);
 	return 0;
 }
@@ -260,7 +280,7 @@ static int find_root(struct mse_chain *chain, const uint8_t *simulation_root, st
 	}
 	mse_hex_encode(fingerprint, chain->root_fingerprint, sizeof chain->root_fingerprint);
 	mse_cert_name(chain->cert[chain->count - 1], name);
-	if (strcmp(name, MSE_SIM_ROOT_NAME) != 0)
+	if (!chain->named_simulation)
 		return mse_fail(err, MSE_ERR_VERIFY, "the chain ends at an unknown root, '%s', with public key SHA-256 %s: it is not Intel's", name, fingerprint);
 	if (simulation_root != NULL)
 		return mse_fail(err, MSE_ERR_VERIFY, "the chain ends at another simulation root than the pinned one: public key SHA-256 %s", fingerprint);
@@ -287,7 +307,7 @@ int mse_chain_verify(struct mse_chain *chain, const enum mse_cert_role roles[], 
 
 		result = check_role(chain->cert[i], roles[i], kind, err);
 		if (result == 0)
-			result = check_signature(chain->cert[i], chain->cert[is_root ? i : i + 1], cas_below, err);
+			result = check_signature(chain->pool, chain->cert[i], chain->cert[is_root ? i : i + 1], cas_below, err);
 		if (result < 0)
 			return result;
 	}

@@ -26,6 +26,7 @@ struct mse_cert_pool {
 		uint8_t *der;
 		size_t size;
 		X509 *cert;
+		const X509 *verified_under; /* the issuer whose signature has been verified, or NULL */
 	} entry[MSE_CERT_POOL_MAX];
 	size_t count;
 };
@@ -34,10 +35,12 @@ void mse_cert_pool_clear(struct mse_cert_pool *pool);
 
 /* Certificates in order from the leaf to the root; they belong to the pool. */
 struct mse_chain {
+	struct mse_cert_pool *pool;
 	X509 *cert[MSE_CHAIN_MAX];
 	size_t count;
 	uint8_t root_fingerprint[32];
 	enum mse_root_kind root_kind;
+	bool named_simulation; /* the root says of itself that it is a simulation's; nothing is trusted for it */
 };
 
 /* Puts PEM certificates, in any order, into a chain that ends at a self-issued root. Nothing is verified but that the names

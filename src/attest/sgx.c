@@ -114,6 +114,7 @@ static int examine_chain(struct sgx_run *run, struct mse_error_info *err)
 
 	if (result < 0)
 		return result;
+	run->verdict->named_simulation = chain->named_simulation;
 	run->verdict->has_root_fingerprint = true;
 	memcpy(run->verdict->root_fingerprint, chain->root_fingerprint, sizeof chain->root_fingerprint);
 	result = mse_chain_verify(chain, roles, 3, params->simulation_root, err);

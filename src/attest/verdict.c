@@ -160,7 +160,7 @@ enum mse_root_kind mse_verdict_root_kind(const struct mse_verdict *verdict)
 
 bool mse_verdict_simulated(const struct mse_verdict *verdict)
 {
-	return verdict->root_kind == MSE_ROOT_SIMULATION;
+	return verdict->root_kind == MSE_ROOT_SIMULATION || (verdict->root_kind == MSE_ROOT_NONE && verdict->named_simulation);
 }
 
 const uint8_t *mse_verdict_root_fingerprint(const struct mse_verdict *verdict)

@@ -25,6 +25,7 @@ struct mse_verdict {
 
 	const char *tee; /* a string constant */
 	enum mse_root_kind root_kind;
+	bool named_simulation; /* the root names itself a simulation's */
 	bool has_root_fingerprint;
 	uint8_t root_fingerprint[32];
 	const char *status; /* a string constant */

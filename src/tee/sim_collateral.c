@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "tee/sim_platform.h"
 
@@ -174,8 +175,11 @@ static int make_collateral(const struct mse_sim_pki *pki, const struct mse_sim_d
 static int check_signed(const struct mse_sim_pki *pki, enum mse_sim_file file, const char *member, struct mse_error_info *err)
 {
 	mse_autofree uint8_t *text = NULL;
+	mse_autojson *json = NULL;
+	const char *next;
 	uint8_t signature[64];
 	struct mse_view object;
+	int64_t until;
 	size_t size;
 	int result = mse_sim_file_read(pki->dir, file, &text, &size, err);
 
@@ -184,6 +188,9 @@ static int check_signed(const struct mse_sim_pki *pki, enum mse_sim_file file, c
 	if (mse_signed_json_split(mse_view_of(text, size), member, &object, signature, err) < 0 ||
 	    mse_ecdsa_verify(pki->key[MSE_SIM_HOLDER_TCB], object, signature, member, err) < 0)
 		return mse_sim_broken(err, pki->dir, file, "was changed, or not signed by this simulation");
+	if (mse_json_parse(object.data, object.size, member, &json, err) < 0 || mse_json_string(json, "nextUpdate", member, &next, err) < 0 ||
+	    mse_time_parse(next, &until, member, err) < 0 || pki->now > until)
+		return mse_sim_broken(err, pki->dir, file, "is an old one");
 	return 0;
 }
 
@@ -198,6 +205,8 @@ static int check_crl(const struct mse_sim_pki *pki, enum mse_sim_file file, enum
 		return result;
 	if (mse_crl_read(mse_view_of(der, size), mse_sim_file_names[file], &crl, err) < 0 || mse_crl_verify(crl, pki->cert[issuer], mse_sim_file_names[file], err) < 0)
 		return mse_sim_broken(err, pki->dir, file, "was changed, or not signed by this simulation");
+	if (mse_crl_check_dates(crl, pki->now, mse_sim_file_names[file], err) < 0)
+		return mse_sim_broken(err, pki->dir, file, "is an old one");
 	return 0;
 }
 

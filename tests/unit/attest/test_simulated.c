@@ -198,6 +198,7 @@ static void collateral_travels_as_one_json_text(void **state)
 
 static void a_simulation_root_counts_only_when_it_is_pinned(void **state)
 {
+	mse_cleanup(mse_verdict_freep) struct mse_verdict *verdict = NULL;
 	mse_cleanup(evidence_clear) struct evidence evidence;
 
 	(void)state;
@@ -205,6 +206,9 @@ static void a_simulation_root_counts_only_when_it_is_pinned(void **state)
 	evidence.simulation_root = NULL;
 	assert_verdict(&evidence, "certificate-chain crl tcb-info qe-identity qe-report tcb-status");
 	assert_refused(&evidence, "certificate-chain", "--allow-simulation");
+	verdict = verify_evidence(&evidence);
+	assert_int_equal(mse_verdict_root_kind(verdict), MSE_ROOT_NONE);
+	assert_true(mse_verdict_simulated(verdict));
 	evidence.simulation_root = other_root;
 	assert_refused(&evidence, "certificate-chain", "another simulation root than the pinned one");
 }
@@ -729,6 +733,26 @@ static void collateral_is_renewed_when_half_its_time_is_gone(void **state)
 	file_clear(&renewed);
 }
 
+static void restored_old_collateral_is_named(void **state)
+{
+	static const char *const names[] = { "tcb_info.json", "qe_identity.json", "root_ca.crl", "pck.crl" };
+	mse_autofree char *dir = folder("restored");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		mse_cleanup(file_clear) struct evidence_file old = { 0 };
+		mse_autofree char *path = file_of(dir, names[i]);
+
+		assert_works(mse_sim_pki_ensure(dir, NOW, NULL, &err));
+		old = file_at(dir, names[i]);
+		assert_works(mse_sim_pki_ensure(dir, NOW + 40 * DAY, NULL, &err));
+		assert_works(mse_file_write(path, old.data, old.size, 0644, &err));
+		assert_fails(mse_sim_pki_ensure(dir, NOW + 40 * DAY, NULL, &err), MSE_ERR_INPUT, names[i]);
+		assert_int_equal(unlink(path), 0);
+		assert_works(mse_sim_pki_ensure(dir, NOW + 40 * DAY, NULL, &err));
+	}
+}
+
 static const char *const all_files[] = { "sealing.secret", "platform.json", "root.key", "root.pem", "pck_ca.key", "pck_ca.pem", "pck.key", "pck.pem", "tcb.key",
 	"tcb.pem", "tcb_info.json", "qe_identity.json", "root_ca.crl", "pck.crl", "collateral.state" };
 #define FILE_TOTAL (sizeof all_files / sizeof all_files[0])
@@ -876,6 +900,7 @@ int main(void)
 		cmocka_unit_test(nothing_at_all_is_refused),
 		cmocka_unit_test(private_files_are_for_their_owner_only),
 		cmocka_unit_test(collateral_is_renewed_when_half_its_time_is_gone),
+		cmocka_unit_test(restored_old_collateral_is_named),
 		cmocka_unit_test(a_crash_at_any_point_is_mended_by_the_next_start),
 		cmocka_unit_test(a_lost_identity_is_an_error_and_not_replaced),
 		cmocka_unit_test(a_changed_or_cut_file_is_named),
