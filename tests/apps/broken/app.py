@@ -1,0 +1,5 @@
+"""Cannot be imported."""
+
+import a_module_that_nobody_has  # noqa: F401
+
+app = None

@@ -1,0 +1,1 @@
+from package.inner import app  # noqa: F401
