@@ -83,8 +83,20 @@ int mse_cert_extension(const X509 *cert, const char *oid, struct mse_view *ret_v
 }
 
 /* What was parsed must be all of the bytes, and in their one DER form: then no two different inputs mean the same. */
-static bool is_same_der(uint8_t *der, int size, const uint8_t *bytes, size_t bytes_size)
+static bool is_der_of_cert(const X509 *cert, const uint8_t *bytes, size_t bytes_size)
 {
+	unsigned char *der = NULL;
+	int size = i2d_X509(cert, &der);
+	bool same = size > 0 && (size_t)size == bytes_size && memcmp(der, bytes, bytes_size) == 0;
+
+	OPENSSL_free(der);
+	return same;
+}
+
+static bool is_der_of_crl(const X509_CRL *crl, const uint8_t *bytes, size_t bytes_size)
+{
+	unsigned char *der = NULL;
+	int size = i2d_X509_CRL(crl, &der);
 	bool same = size > 0 && (size_t)size == bytes_size && memcmp(der, bytes, bytes_size) == 0;
 
 	OPENSSL_free(der);
@@ -96,7 +108,6 @@ static int pool_add(struct mse_cert_pool *pool, uint8_t *der, size_t size, X509 
 {
 	mse_autofree uint8_t *owned = der;
 	const unsigned char *at = der;
-	unsigned char *again = NULL;
 	X509 *cert;
 
 	for (size_t i = 0; i < pool->count; i++)
@@ -109,7 +120,7 @@ static int pool_add(struct mse_cert_pool *pool, uint8_t *der, size_t size, X509 
 	cert = d2i_X509(NULL, &at, (long)size);
 	if (cert == NULL)
 		return mse_fail(err, MSE_ERR_INPUT, "a certificate is not valid DER");
-	if (at != der + size || !is_same_der(again, i2d_X509(cert, &again), der, size)) {
+	if (at != der + size || !is_der_of_cert(cert, der, size)) {
 		X509_free(cert);
 		return mse_fail(err, MSE_ERR_INPUT, "a certificate is not in DER form, or has bytes behind it");
 	}
@@ -372,7 +383,6 @@ int mse_crl_read(struct mse_view bytes, const char *what, X509_CRL **ret_crl, st
 	mse_cleanup(mse_crl_freep) X509_CRL *crl = NULL;
 	mse_autofree uint8_t *der = NULL;
 	const unsigned char *at;
-	unsigned char *again = NULL;
 	STACK_OF(X509_REVOKED) *revoked;
 
 	if (bytes.size == 0)
@@ -396,7 +406,7 @@ int mse_crl_read(struct mse_view bytes, const char *what, X509_CRL **ret_crl, st
 	}
 	at = bytes.data;
 	crl = d2i_X509_CRL(NULL, &at, (long)bytes.size);
-	if (crl == NULL || at != bytes.data + bytes.size || !is_same_der(again, i2d_X509_CRL(crl, &again), bytes.data, bytes.size))
+	if (crl == NULL || at != bytes.data + bytes.size || !is_der_of_crl(crl, bytes.data, bytes.size))
 		return mse_fail(err, MSE_ERR_INPUT, "%s is not a certificate revocation list in DER form", what);
 	/* Delta, indirect and partitioned lists say what they are in critical extensions. */
 	if (has_critical(X509_CRL_get0_extensions(crl)))
