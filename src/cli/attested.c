@@ -103,6 +103,8 @@ int mse_attested_open(const char *url, const char *connect_to, struct mse_attest
 		return mse_fail_nomem(err);
 	if ((result = parse_url(attested, url, &port, err)) < 0 || (result = mse_http_answer_new(MAX_PAGE_SIZE, &attested->answer, err)) < 0)
 		return result;
+	if (connect_to != NULL && strspn(connect_to, "abcdefghijklmnopqrstuvwxyz0123456789.-") != strlen(connect_to))
+		return mse_fail(err, MSE_ERR_INPUT, "'%.100s' is not an address to connect to", connect_to);
 	if (connect_to != NULL && (result = mse_http_header(&attested->connect_to, err, "::%s:%s", connect_to, port)) < 0)
 		return result;
 	*ret_attested = mse_steal(attested);

@@ -67,7 +67,7 @@ int mse_cmd_list(struct mse_cli *cli, struct mse_error_info *err)
 	struct mse_owner owner;
 	int result;
 
-	if ((result = mse_node_open(cli, &node, err)) < 0)
+	if ((result = mse_node_open_known(cli, &node, err)) < 0)
 		return result;
 	/* Without a key of one's own, everything is somebody else's. */
 	if ((result = mse_owner_load_existing(cli, &owner, err)) < 0 && result != MSE_ERR_NOT_FOUND)

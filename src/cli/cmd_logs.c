@@ -223,7 +223,7 @@ int mse_cmd_logs(struct mse_cli *cli, struct mse_error_info *err)
 	const char *id;
 	int result;
 
-	if ((result = mse_node_open(cli, &node, err)) < 0 ||
+	if ((result = mse_node_open_known(cli, &node, err)) < 0 ||
 	    (result = mse_node_find_app(node, cli->args.operands[0], mse_cli_option(cli, MSE_OPT_PROJECT), &app, err)) < 0)
 		return result;
 	id = json_string_value(json_object_get(app, "id"));

@@ -52,7 +52,7 @@ int mse_cmd_status(struct mse_cli *cli, struct mse_error_info *err)
 	mse_autojson *app = NULL;
 	int result;
 
-	if ((result = mse_node_open(cli, &node, err)) < 0 ||
+	if ((result = mse_node_open_known(cli, &node, err)) < 0 ||
 	    (result = mse_node_find_app(node, cli->args.operands[0], mse_cli_option(cli, MSE_OPT_PROJECT), &app, err)) < 0)
 		return result;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

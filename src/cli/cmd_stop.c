@@ -25,7 +25,7 @@ int mse_cmd_stop(struct mse_cli *cli, struct mse_error_info *err)
 	struct mse_owner owner;
 	int result;
 
-	if ((result = mse_node_open(cli, &node, err)) < 0 ||
+	if ((result = mse_node_open_known(cli, &node, err)) < 0 ||
 	    (result = mse_node_find_app(node, cli->args.operands[0], mse_cli_option(cli, MSE_OPT_PROJECT), &app, err)) < 0 ||
 	    (result = mse_owner_load_existing(cli, &owner, err)) < 0)
 		return result;

@@ -6,9 +6,16 @@
 #include "base/file.h"
 #include "base/text.h"
 
-#define KEY_FILE_HEADER "mse-owner-key-v1\n"
+/* owner.key is JSON of exactly this form, so that it can be taken apart without leaving the secret memory. */
+#define KEY_FILE_BEGIN "{\"version\": 1, \"sign_seed\": \""
+#define KEY_FILE_MIDDLE "\", \"log_secret\": \""
+#define KEY_FILE_END "\"}\n"
 #define SECRET_TEXT_SIZE 44u /* base64 of 32 bytes */
-#define KEY_FILE_SIZE (sizeof KEY_FILE_HEADER - 1 + 2 * (SECRET_TEXT_SIZE + 1))
+#define SEED_AT (sizeof KEY_FILE_BEGIN - 1)
+#define MIDDLE_AT (SEED_AT + SECRET_TEXT_SIZE)
+#define LOG_AT (MIDDLE_AT + sizeof KEY_FILE_MIDDLE - 1)
+#define END_AT (LOG_AT + SECRET_TEXT_SIZE)
+#define KEY_FILE_SIZE (END_AT + sizeof KEY_FILE_END - 1)
 #define NODE_RECORD_MAX_SIZE ((size_t)64 * 1024)
 
 void mse_owner_clear(struct mse_owner *owner)
@@ -59,20 +66,25 @@ static int check_private(const char *path, struct mse_error_info *err)
 	return 0;
 }
 
+static bool has_form(const char *text)
+{
+	return memcmp(text, KEY_FILE_BEGIN, sizeof KEY_FILE_BEGIN - 1) == 0 && memcmp(text + MIDDLE_AT, KEY_FILE_MIDDLE, sizeof KEY_FILE_MIDDLE - 1) == 0 &&
+	       memcmp(text + END_AT, KEY_FILE_END, sizeof KEY_FILE_END - 1) == 0;
+}
+
 static int read_key_file(const char *path, struct mse_owner *ret_owner, struct mse_error_info *err)
 {
 	mse_cleanup(mse_secret_freep) struct mse_secret *text = NULL, *seed = NULL, *log = NULL;
-	const char *at;
+	const char *bytes;
 	int result;
 
 	if ((result = check_private(path, err)) < 0 || (result = mse_file_read_secret(path, KEY_FILE_SIZE, &text, err)) < 0)
 		return result;
-	at = (const char *)mse_secret_view(text);
-	if (mse_secret_size(text) != KEY_FILE_SIZE || memcmp(at, KEY_FILE_HEADER, sizeof KEY_FILE_HEADER - 1) != 0)
+	bytes = (const char *)mse_secret_view(text);
+	if (mse_secret_size(text) != KEY_FILE_SIZE || !has_form(bytes))
 		return mse_fail(err, MSE_ERR_INPUT, "'%s' is not an owner's key as this release writes it; put its backup back", path);
-	at += sizeof KEY_FILE_HEADER - 1;
-	if ((result = mse_secret_from_base64(at, SECRET_TEXT_SIZE, 32, &seed, err)) < 0 ||
-	    (result = mse_secret_from_base64(at + SECRET_TEXT_SIZE + 1, SECRET_TEXT_SIZE, 32, &log, err)) < 0)
+	if ((result = mse_secret_from_base64(bytes + SEED_AT, SECRET_TEXT_SIZE, 32, &seed, err)) < 0 ||
+	    (result = mse_secret_from_base64(bytes + LOG_AT, SECRET_TEXT_SIZE, 32, &log, err)) < 0)
 		return mse_context(err, "'%s' is damaged, put its backup back", path);
 	if ((result = mse_sign_key_from_seed(mse_secret_view(seed), &ret_owner->sign, err)) < 0)
 		return result;
@@ -81,16 +93,14 @@ static int read_key_file(const char *path, struct mse_owner *ret_owner, struct m
 	return result;
 }
 
-static int append_secret(uint8_t **at, const uint8_t *key, struct mse_error_info *err)
+static int put_secret(uint8_t *to, const uint8_t *key, struct mse_error_info *err)
 {
 	char *text;
 	int result = mse_base64_encode(key, 32, &text, err);
 
 	if (result < 0)
 		return result;
-	memcpy(*at, text, SECRET_TEXT_SIZE);
-	(*at)[SECRET_TEXT_SIZE] = '\n';
-	*at += SECRET_TEXT_SIZE + 1;
+	memcpy(to, text, SECRET_TEXT_SIZE);
 	mse_wipe(text, SECRET_TEXT_SIZE);
 	free(text);
 	return 0;
@@ -99,18 +109,19 @@ static int append_secret(uint8_t **at, const uint8_t *key, struct mse_error_info
 static int write_key_file(const char *path, const struct mse_owner *owner, struct mse_error_info *err)
 {
 	mse_cleanup(mse_secret_freep) struct mse_secret *text = NULL;
-	uint8_t *at;
+	uint8_t *bytes;
 	int result = mse_secret_new(KEY_FILE_SIZE, &text, err);
 
 	if (result < 0)
 		return result;
-	at = mse_secret_data(text);
-	memcpy(at, KEY_FILE_HEADER, sizeof KEY_FILE_HEADER - 1);
-	at += sizeof KEY_FILE_HEADER - 1;
-	if ((result = append_secret(&at, mse_sign_key_seed(&owner->sign), err)) < 0 ||
-	    (result = append_secret(&at, mse_secret_view(owner->log.secret), err)) < 0)
+	bytes = mse_secret_data(text);
+	memcpy(bytes, KEY_FILE_BEGIN, sizeof KEY_FILE_BEGIN - 1);
+	memcpy(bytes + MIDDLE_AT, KEY_FILE_MIDDLE, sizeof KEY_FILE_MIDDLE - 1);
+	memcpy(bytes + END_AT, KEY_FILE_END, sizeof KEY_FILE_END - 1);
+	if ((result = put_secret(bytes + SEED_AT, mse_sign_key_seed(&owner->sign), err)) < 0 ||
+	    (result = put_secret(bytes + LOG_AT, mse_secret_view(owner->log.secret), err)) < 0)
 		return result;
-	return mse_file_write(path, mse_secret_view(text), mse_secret_size(text), 0600, err);
+	return mse_file_write(path, bytes, KEY_FILE_SIZE, 0600, err);
 }
 
 static int make_owner(struct mse_cli *cli, const char *path, struct mse_owner *ret_owner, struct mse_error_info *err)

@@ -32,10 +32,7 @@ struct mse_deployment {
 	struct mse_node *node;
 	struct mse_node_record record;
 	char *record_path;
-	bool simulated;
-	char *tee;
-	char *domain;
-	int64_t node_time;
+	struct mse_node_info info;
 	char *image_name;
 	uint8_t image_digest[MSE_SHA256_SIZE];
 	char *replaces; /* instance id, or "" */

@@ -226,7 +226,7 @@ static int write_context(struct mse_deployment *deployment, struct mse_error_inf
 		.project = config->project,
 		.url = deployment->url,
 		.python_application = config->code.python_application,
-		.tee = deployment->tee,
+		.tee = deployment->info.tee,
 		.manifest = deployment->manifest_bytes,
 		.platform_count = 1,
 		.has_simulation_root = deployment->record.has_root,
@@ -250,7 +250,7 @@ static int write_app(struct mse_deployment *deployment, struct mse_error_info *e
 	mse_autofree char *path = NULL;
 	mse_autojson *json = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:s, s:s, s:s}", "version", 1, "id", deployment->id, "name",
 		deployment->config->name, "project", deployment->config->project, "node", mse_node_address(deployment->node), "url", deployment->url,
-		"instance_url", deployment->instance_url, "tee", deployment->tee, "simulated", deployment->simulated ? 1 : 0, "created_at",
+		"instance_url", deployment->instance_url, "tee", deployment->info.tee, "simulated", deployment->info.simulated ? 1 : 0, "created_at",
 		(json_int_t)mse_time_now(), "expires_at", (json_int_t)deployment->manifest->expires_at, "python_application",
 		deployment->config->code.python_application, "healthcheck_endpoint", deployment->config->code.healthcheck_endpoint, "image",
 		deployment->image_name);

@@ -10,68 +10,17 @@
 #define SPAWN_SECONDS 60u
 #define ANSWER "the node's answer"
 
-/* The root that the node presents must be the certificate that it claims, and the one that was pinned. */
-static int check_root(struct mse_deployment *deployment, const json_t *json, struct mse_error_info *err)
-{
-	uint8_t claimed[MSE_SHA256_SIZE], computed[MSE_SHA256_SIZE];
-	char text[MSE_DIGEST_TEXT_SIZE], pinned[MSE_DIGEST_TEXT_SIZE];
-	const char *certificate;
-	json_t *root;
-	int result;
-
-	if ((result = mse_json_object(json, "simulation_root", ANSWER, &root, err)) < 0 ||
-	    (result = mse_json_hex(root, "sha256", ANSWER, claimed, sizeof claimed, err)) < 0 ||
-	    (result = mse_json_string(root, "certificate", ANSWER, &certificate, err)) < 0)
-		return result;
-	if (mse_root_fingerprint(certificate, strlen(certificate), computed) != MSE_ATTEST_PASS || !mse_equal(claimed, computed, sizeof claimed))
-		return mse_fail(err, MSE_ERR_VERIFY, "the node tells a simulation root that is not the certificate it shows");
-	mse_digest_format(text, claimed);
-	if (deployment->record.has_root) {
-		mse_digest_format(pinned, deployment->record.simulation_root);
-		if (!mse_equal(claimed, deployment->record.simulation_root, sizeof claimed))
-			return mse_fail(err, MSE_ERR_VERIFY,
-				"the node %s has another simulation root than at first contact:\n  pinned:       %s\n  it has now:   %s\nNothing was sent. "
-				"If you set the node up anew yourself, remove '%s' and deploy again.",
-				mse_node_address(deployment->node), pinned, text, deployment->record_path);
-		return 0;
-	}
-	memcpy(deployment->record.simulation_root, claimed, sizeof claimed);
-	deployment->record.has_root = true;
-	if ((result = mse_node_record_save(deployment->cli, mse_node_address(deployment->node), &deployment->record, err)) < 0)
-		return result;
-	mse_cli_say(deployment->cli, "first contact with the node %s: its simulation root is pinned from now on\n  %s", mse_node_address(deployment->node),
-		text);
-	return 0;
-}
-
 int mse_deploy_contact_node(struct mse_deployment *deployment, struct mse_error_info *err)
 {
-	mse_autojson *json = NULL;
-	mse_autofree char *version = NULL;
-	const char *tee, *domain;
-	uint64_t api, time;
 	int result;
 
 	mse_deploy_begin(deployment, "node");
-	if ((result = mse_node_open(deployment->cli, &deployment->node, err)) < 0 ||
-	    (result = mse_node_record_load(deployment->cli, mse_node_address(deployment->node), &deployment->record, &deployment->record_path, err)) < 0 ||
-	    (result = mse_node_get(deployment->node, "/v1/node", &json, err)) < 0 ||
-	    (result = mse_json_u64(json, "api", ANSWER, 0, UINT32_MAX, &api, err)) < 0 ||
-	    (result = mse_json_string(json, "tee", ANSWER, &tee, err)) < 0 || (result = mse_json_string(json, "domain", ANSWER, &domain, err)) < 0 ||
-	    (result = mse_json_bool(json, "simulated", ANSWER, &deployment->simulated, err)) < 0 ||
-	    (result = mse_json_u64(json, "time", ANSWER, 0, INT64_MAX, &time, err)) < 0 ||
-	    (result = mse_cli_text_of(json, "version", &version, err)) < 0)
+	if ((result = mse_node_contact(deployment->node, deployment->cli, &deployment->info, &deployment->record, &deployment->record_path, err)) < 0)
 		return result;
-	if (api != 1)
-		return mse_fail(err, MSE_ERR_UNSUPPORTED, "the node speaks version %llu of its API, this mse speaks version 1: use releases of the same age",
-			(unsigned long long)api);
-	if (strcmp(tee, "sim") != 0 || !deployment->simulated)
-		return mse_fail(err, MSE_ERR_UNSUPPORTED, "the node's TEE is '%.40s': deploying to hardware comes with a later release", tee);
-	deployment->node_time = (int64_t)time;
-	if ((result = mse_strdup(tee, &deployment->tee, err)) < 0 || (result = mse_strdup(domain, &deployment->domain, err)) < 0 ||
-	    (result = check_root(deployment, json, err)) < 0)
-		return result;
-	return mse_deploy_done(deployment, err, "the node %s answers: msed %s, TEE '%s', SIMULATED", mse_node_address(deployment->node), version, tee);
+	if (strcmp(deployment->info.tee, "sim") != 0 || !deployment->info.simulated)
+		return mse_fail(err, MSE_ERR_UNSUPPORTED, "the node's TEE is '%.40s': deploying to hardware comes with a later release", deployment->info.tee);
+	return mse_deploy_done(deployment, err, "the node %s answers: msed %s, TEE '%s', SIMULATED", mse_node_address(deployment->node),
+		deployment->info.version, deployment->info.tee);
 }
 
 static int ask_trust(struct mse_deployment *deployment, const char *digest, struct mse_error_info *err)
@@ -217,8 +166,8 @@ static int set_limits(struct mse_deployment *deployment, struct mse_manifest *ma
 	    (result = mse_json_u64(plan, "lifetime", ANSWER, 1, (uint64_t)100 * 366 * 86400, &lifetime, err)) < 0)
 		return result;
 	/* The node measures a lifetime by its own clock. */
-	if (deployment->node_time < now)
-		now = deployment->node_time;
+	if (deployment->info.time < now)
+		now = deployment->info.time;
 	manifest->expires_at = deployment->config->expires_at != 0 ? deployment->config->expires_at : now + (int64_t)lifetime;
 	return 0;
 }
@@ -242,8 +191,8 @@ static int compose(struct mse_deployment *deployment, struct mse_error_info *err
 	    (result = set_variable(manifest, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", err)) < 0 ||
 	    (result = set_limits(deployment, manifest, err)) < 0 ||
 	    (result = mse_address(config->project, config->name, deployment->owner.sign.public_key, address, err)) < 0 ||
-	    (result = mse_format(&manifest->tls_names[manifest->tls_name_count++], err, "%s.%s", address, deployment->domain)) < 0 ||
-	    (result = mse_format(&manifest->tls_names[manifest->tls_name_count++], err, "%.12s-i.%s", deployment->id, deployment->domain)) < 0 ||
+	    (result = mse_format(&manifest->tls_names[manifest->tls_name_count++], err, "%s.%s", address, deployment->info.domain)) < 0 ||
+	    (result = mse_format(&manifest->tls_names[manifest->tls_name_count++], err, "%.12s-i.%s", deployment->id, deployment->info.domain)) < 0 ||
 	    (result = mse_code_commitment(deployment->salt, deployment->bundle.tree_digest, manifest->code_commitment, err)) < 0)
 		return result;
 	for (size_t i = 0; i < deployment->runtime.count; i++) {

@@ -76,7 +76,9 @@ int mse_deploy_check(struct mse_deployment *deployment, struct mse_error_info *e
 	if (config->code.secrets != NULL &&
 	    (result = mse_file_read_secret(config->code.secrets, MSE_APP_CONFIG_MAX_SECRETS_SIZE, &deployment->app_secrets, err)) < 0)
 		return mse_context(err, "%s:%zu: secrets", config->file_name, config->code.secrets_line);
-	if ((result = mse_runtime_load(&deployment->runtime, err)) < 0 || (result = mse_owner_load(deployment->cli, &deployment->owner, err)) < 0)
+	/* A node that is not named is found out before anything is made. */
+	if ((result = mse_node_open(deployment->cli, &deployment->node, err)) < 0 || (result = mse_runtime_load(&deployment->runtime, err)) < 0 ||
+	    (result = mse_owner_load(deployment->cli, &deployment->owner, err)) < 0)
 		return result;
 	return mse_deploy_done(deployment, err, "checked %zu entries, %llu bytes, of %s", mse_walk_count(deployment->walk),
 		(unsigned long long)mse_walk_total_size(deployment->walk), config->code.location);

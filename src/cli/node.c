@@ -4,7 +4,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/text.h"
 #include "cli/http.h"
 #include "manifest/manifest.h"
@@ -30,20 +32,36 @@ void mse_node_free(struct mse_node *node)
 	free(node);
 }
 
+/* Relative to the root, so that one socket has one name whatever folder we are called from. Links are not followed: what
+ * is pinned is the name that the owner uses, and whoever can put a link there must not escape the pin. */
+static int absolute(const char *path, char **ret_path, struct mse_error_info *err)
+{
+	char folder[PATH_MAX];
+
+	while (strncmp(path, "./", 2) == 0)
+		path += 2;
+	if (path[0] == '/')
+		return mse_strdup(path, ret_path, err);
+	if (getcwd(folder, sizeof folder) == NULL)
+		return mse_fail_errno(err, "cannot find the current folder");
+	return mse_path_join(folder, path, ret_path, err);
+}
+
 int mse_node_open_address(const char *address, struct mse_node **ret_node, struct mse_error_info *err)
 {
 	mse_cleanup(mse_node_freep) struct mse_node *node = calloc(1, sizeof *node);
-	char path[PATH_MAX];
+	mse_autofree char *path = NULL;
 	int result;
 
 	if (node == NULL)
 		return mse_fail_nomem(err);
-	if (strncmp(address, "unix:", 5) != 0)
+	if (strncmp(address, "unix:", 5) != 0 || address[5] == 0)
 		return mse_fail(err, MSE_ERR_UNSUPPORTED,
 			"the node's address '%.200s' is not of the form unix:PATH: nodes over the network come with a later release", address);
-	/* One socket has one name, whatever folder we are called from: pins hang on it. */
-	if (realpath(address + 5, path) == NULL)
-		return mse_fail_errno(err, "there is no node at 'unix:%s' (is msed running, and is this its --listen?)", address + 5);
+	if ((result = absolute(address + 5, &path, err)) < 0)
+		return result;
+	if (!mse_path_exists(path))
+		return mse_fail(err, MSE_ERR_NOT_FOUND, "there is no node at 'unix:%s': is msed running, and is this its --listen?", path);
 	if (strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
 		return mse_fail(err, MSE_ERR_LIMIT, "the path of the node's socket is too long for a Unix socket: '%s'", path);
 	if ((result = mse_format(&node->address, err, "unix:%s", path)) < 0 || (result = mse_http_answer_new(MAX_ANSWER_SIZE, &node->answer, err)) < 0)

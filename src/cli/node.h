@@ -18,6 +18,23 @@ MSE_DEFINE_CLEANUP(struct mse_node, mse_node_free)
 /* "unix:/absolute/path": names the node in messages and pins. */
 const char *mse_node_address(const struct mse_node *node);
 
+/* What a node says of itself. */
+struct mse_node_info {
+	char *version;
+	char *tee;
+	char *domain;
+	bool simulated;
+	int64_t time;
+};
+void mse_node_info_clear(struct mse_node_info *info);
+
+/* Asks the node what it is, and holds its simulation root against the pinned one: MSE_ERR_VERIFY when they differ. At first contact
+ * it is pinned, and said so. ret_info, ret_record and ret_record_path may be NULL. */
+int mse_node_contact(struct mse_node *node, struct mse_cli *cli, struct mse_node_info *ret_info, struct mse_node_record *ret_record,
+	char **ret_record_path, struct mse_error_info *err);
+/* mse_node_open() and mse_node_contact(), for commands that need no more. */
+int mse_node_open_known(struct mse_cli *cli, struct mse_node **ret_node, struct mse_error_info *err);
+
 /* Requests with a JSON answer. An error answer becomes an error with the node's own words. */
 int mse_node_get(struct mse_node *node, const char *path, json_t **ret_json, struct mse_error_info *err);
 /* Signs the body as request->verb … say, and posts it to path. */
