@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Compares our .mseignore with git's .gitignore over generated folders and patterns.
 
     compare_with_git.py DRIVER [--seed N] [--trees N]
