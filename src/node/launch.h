@@ -4,7 +4,7 @@
 #include "node/node.h"
 
 /* Of the shim's own messages, in the app's folder. */
-#define MSE_APP_SHIM_LOG "shim.log"
+#define MSE_APP_SHIM_LOG "shim.err"
 
 /* The longest that a shim may take to end its enclave. */
 #define MSE_STOP_TIMEOUT_MS UINT64_C(60000)
