@@ -85,22 +85,29 @@ static int on_headers_complete(llhttp_t *llhttp)
 	return 0;
 }
 
-/* llhttp lets some bare line feeds through after the last chunk. Framing up to `end` must have CR and LF in pairs only. */
-static bool check_framing(struct mse_http1 *parser, const uint8_t *end)
+/* The framing up to `end` must have CR and LF in pairs only, where llhttp lets some bare line feeds through after the last chunk; and there
+ * must not be too much of it. 0, or the status to refuse with. */
+static int check_framing(struct mse_http1 *parser, const uint8_t *end)
 {
+	if (!(parser->flags & F_CHUNKED))
+		return 0;
+	parser->framing_size += (size_t)(end - parser->framing);
+	if (parser->framing_size > parser->max_head_size + MAX_FRAMING_PER_BYTE * parser->body_size)
+		return 413;
 	for (const uint8_t *at = parser->framing; at < end; at++) {
 		if ((*at == '\n') != parser->after_cr)
-			return false;
+			return 400;
 		parser->after_cr = *at == '\r';
 	}
-	return true;
+	return 0;
 }
 
 static int on_body(llhttp_t *llhttp, const char *at, size_t size)
 {
 	struct mse_http1 *parser = llhttp->data;
 
-	if ((parser->flags & F_CHUNKED) && !check_framing(parser, (const uint8_t *)at))
+	parser->status = check_framing(parser, (const uint8_t *)at);
+	if (parser->status != 0)
 		return -1;
 	parser->framing = (const uint8_t *)at + size;
 	if (size > parser->max_body_size - parser->body_size) {
@@ -405,7 +412,6 @@ int mse_http1_head(struct mse_http1 *parser, const uint8_t *data, bool is_tls, v
 
 int mse_http1_body(struct mse_http1 *parser, const uint8_t *data, size_t size, size_t *ret_consumed)
 {
-	uint64_t content = parser->body_size;
 	llhttp_errno_t result;
 	size_t consumed = size;
 
@@ -418,14 +424,10 @@ int mse_http1_body(struct mse_http1 *parser, const uint8_t *data, size_t size, s
 		consumed = (size_t)(llhttp_get_error_pos(&parser->llhttp) - (const char *)data);
 	else if (result != HPE_OK)
 		return parser->status != 0 ? parser->status : (parser->status = 400);
-	if ((parser->flags & F_CHUNKED) && !check_framing(parser, data + consumed)) {
+	parser->status = check_framing(parser, data + consumed);
+	if (parser->status != 0) {
 		parser->complete = false;
-		return parser->status = 400;
-	}
-	parser->framing_size += consumed - (parser->body_size - content);
-	if (parser->framing_size > parser->max_head_size + MAX_FRAMING_PER_BYTE * parser->body_size) {
-		parser->complete = false;
-		return parser->status = 413;
+		return parser->status;
 	}
 	*ret_consumed = consumed;
 	return 0;

@@ -1,131 +1,21 @@
 #include "../test.h"
 
-#include "http/http1.h"
+#include <dirent.h>
+
+#include "base/file.h"
 #include "http/server.h"
-
-/* What a parser made of some bytes, as text, so that two runs can be compared. */
-struct outcome {
-	char text[65536];
-	size_t size;
-};
-
-static bool add(void *ctx, const uint8_t *data, size_t size)
-{
-	struct outcome *outcome = ctx;
-
-	assert_true(outcome->size + size < sizeof outcome->text);
-	memcpy(outcome->text + outcome->size, data, size);
-	outcome->size += size;
-	outcome->text[outcome->size] = 0;
-	return true;
-}
-
-static void say(struct outcome *outcome, const char *text)
-{
-	add(outcome, (const uint8_t *)text, strlen(text));
-}
-
-static void say_status(struct outcome *outcome, int status)
-{
-	char text[32];
-
-	(void)snprintf(text, sizeof text, "{%d}", status);
-	say(outcome, text);
-}
-
-/* Parses messages from bytes that arrive in pieces of `cut` bytes (0: all at once). */
-static void parse(const char *bytes, size_t size, size_t cut, const struct mse_http_limits *limits, struct outcome *outcome)
-{
-	struct mse_http1 parser;
-	size_t start = 0, end = cut == 0 || cut > size ? size : cut;
-	bool in_body = false;
-
-	outcome->size = 0;
-	outcome->text[0] = 0;
-	mse_http1_init(&parser, limits, add, outcome);
-	for (;;) {
-		/* A copy of the exact size lets the address sanitizer see every byte too many. */
-		size_t here = end - start, consumed = 0;
-		uint8_t *data = malloc(here + (here == 0));
-		bool more = true;
-
-		assert_non_null(data);
-		memcpy(data, bytes + start, here);
-		if (!in_body) {
-			enum mse_http1_scan result = mse_http1_scan(&parser, data, here);
-
-			if (result == MSE_HTTP1_FOUND) {
-				struct mse_http_head head;
-				void *storage = malloc(mse_http1_storage_size(&parser));
-				int status = mse_http1_head(&parser, data, false, storage, &head);
-
-				if (status == 0) {
-					say(outcome, head.method);
-					say(outcome, " ");
-					say(outcome, head.path);
-					say(outcome, head.query[0] != 0 ? "?" : "");
-					say(outcome, head.query);
-					for (size_t i = 0; i < head.header_count; i++) {
-						say(outcome, "|");
-						say(outcome, head.headers[i].name);
-						say(outcome, "=");
-						say(outcome, head.headers[i].value);
-						assert_int_equal(strlen(head.headers[i].value), head.headers[i].value_size);
-					}
-					say(outcome, head.keep_alive ? "|+" : "|-");
-					in_body = true;
-				} else {
-					say_status(outcome, status);
-				}
-				free(storage);
-				consumed = parser.head_size;
-				more = status != 0;
-			} else if (result == MSE_HTTP1_REFUSED) {
-				say_status(outcome, parser.status);
-			}
-			if (parser.status != 0) {
-				free(data);
-				return;
-			}
-		} else {
-			int status = mse_http1_body(&parser, data, here, &consumed);
-
-			if (status != 0) {
-				say_status(outcome, status);
-				free(data);
-				return;
-			}
-			more = consumed == 0;
-		}
-		free(data);
-		start += consumed;
-		if (in_body && parser.complete) {
-			say(outcome, ";");
-			mse_http1_reset(&parser);
-			in_body = false;
-			more = start == end;
-		}
-		if (more) {
-			if (end == size)
-				return;
-			end = cut == 0 || size - end < cut ? size : end + cut;
-		}
-	}
-}
+#include "stream.h"
 
 /* Parses whole and cut in every way; all must agree. */
 static const char *outcome_of(const char *bytes, size_t size, const struct mse_http_limits *limits)
 {
 	static struct outcome whole, cut;
 
-	parse(bytes, size, 0, limits, &whole);
+	stream_parse(bytes, size, 0, limits, &whole);
 	for (size_t i = 1; i < size && i < 70; i++) {
-		parse(bytes, size, i, limits, &cut);
-		/* A refusal may come after more or less of the body was given out. */
-		if (strchr(whole.text, '{') == NULL || strstr(whole.text, "{4") == whole.text)
-			assert_string_equal(cut.text, whole.text);
-		else
-			assert_string_equal(strchr(cut.text, '{'), strchr(whole.text, '{'));
+		stream_parse(bytes, size, i, limits, &cut);
+		if (!stream_agrees(&whole, &cut))
+			fail_msg("cut into pieces of %zu: %s", i, cut.text);
 	}
 	return whole.text;
 }
@@ -374,6 +264,38 @@ static void chunk_framing_cannot_outweigh_the_body_without_bound(void **state)
 	assert_non_null(strstr(outcome_of(text, size, &limits), "{413}"));
 }
 
+static void what_fuzzing_found_stays_fixed(void **state)
+{
+	static const char folder[] = "fuzz/corpus/http1";
+	const char *root = getenv("MSE_SOURCE_ROOT");
+	struct mse_http_limits limits = mse_http_limits_default();
+	unsigned count = 0;
+	struct dirent *entry;
+	char path[4096];
+	DIR *dir;
+
+	(void)state;
+	assert_non_null(root);
+	(void)snprintf(path, sizeof path, "%s/%s", root, folder);
+	dir = opendir(path);
+	assert_non_null(dir);
+	while ((entry = readdir(dir)) != NULL) {
+		struct mse_error_info err;
+		mse_autofree uint8_t *data = NULL;
+		size_t size;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		(void)snprintf(path, sizeof path, "%s/%s/%s", root, folder, entry->d_name);
+		assert_works(mse_file_read(path, STREAM_MAX / 2, &data, &size, &err));
+		assert_true(size > 1); /* the first byte is the fuzzer's own */
+		(void)outcome_of((const char *)data + 1, size - 1, &limits);
+		count++;
+	}
+	closedir(dir);
+	assert_true(count > 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -383,6 +305,7 @@ int main(void)
 		cmocka_unit_test(every_malformed_chunk_is_refused),
 		cmocka_unit_test(limits_have_their_own_statuses),
 		cmocka_unit_test(chunk_framing_cannot_outweigh_the_body_without_bound),
+		cmocka_unit_test(what_fuzzing_found_stays_fixed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
