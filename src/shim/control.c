@@ -45,10 +45,12 @@ static bool reason_is_printable(const char *reason)
 	return true;
 }
 
-/* Counters come from the enclave, and JSON integers end at INT64_MAX. */
+/* Counters come from the enclave, which may say anything. RFC 8785 (with RFC 7493) ends integers here. */
+#define MAX_COUNTER (((uint64_t)1 << 53) - 1)
+
 static json_t *counter(uint64_t value)
 {
-	return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
+	return json_integer((json_int_t)(value > MAX_COUNTER ? MAX_COUNTER : value));
 }
 
 int mse_shim_status_format(const struct mse_shim_status *status, struct mse_buffer *to, struct mse_error_info *err)
@@ -117,7 +119,7 @@ static int parse_metrics(const json_t *root, struct mse_shim_status *status, str
 	if (result == 0)
 		result = mse_json_only(metrics, metric_names, WHAT, err);
 	for (size_t i = 0; result == 0 && i < METRIC_COUNT; i++)
-		result = mse_json_u64(metrics, metric_names[i], WHAT, 0, INT64_MAX, metric_at(&status->metrics, i), err);
+		result = mse_json_u64(metrics, metric_names[i], WHAT, 0, MAX_COUNTER, metric_at(&status->metrics, i), err);
 	return result;
 }
 
@@ -134,7 +136,7 @@ int mse_shim_status_parse(const char *text, size_t size, struct mse_shim_status 
 	    (result = parse_state(root, &status, err)) < 0 || (result = parse_texts(root, &status, err)) < 0 ||
 	    (result = mse_json_bool(root, "final", WHAT, &status.final, err)) < 0 ||
 	    (result = mse_json_bool(root, "provisioned", WHAT, &status.provisioned, err)) < 0 ||
-	    (result = mse_json_u64(root, "restarts", WHAT, 0, INT64_MAX, &status.restarts, err)) < 0 ||
+	    (result = mse_json_u64(root, "restarts", WHAT, 0, MAX_COUNTER, &status.restarts, err)) < 0 ||
 	    (result = mse_json_u64(root, "enclave_pid", WHAT, 0, INT32_MAX, &pid, err)) < 0 ||
 	    (result = mse_json_u64(root, "changed_at", WHAT, 0, 253402300799, &changed_at, err)) < 0 || (result = parse_metrics(root, &status, err)) < 0)
 		return result;

@@ -14,7 +14,7 @@
 
 /* A folder that every system has; covered in the child's own mount namespace only. */
 #define STAGING "/tmp"
-#define STAGING_OPTIONS "mode=0755,size=1m,nr_inodes=256"
+#define STAGING_SIZE ((uint64_t)1024 * 1024)
 /* What a file costs in a tmpfs beyond its content is bounded by the number of files. */
 #define BYTES_PER_INODE 4096u
 #define FIRST_INODES 1024u
@@ -45,20 +45,50 @@ static int detach(int fd, const char *path, int *ret_tree, struct mse_error_info
 	return 0;
 }
 
-static int attach(int tree, bool is_dir, const char *name, char **ret_path, struct mse_error_info *err)
+static int attach_image(int tree, char **ret_path, struct mse_error_info *err)
+{
+	static const char path[] = STAGING "/image";
+
+	if (mkdir(path, 0755) < 0 || move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return mse_fail_errno(err, "cannot mount '%s'", path);
+	return mse_strdup(path, ret_path, err);
+}
+
+static int copy_content(int from, int to, struct mse_error_info *err)
+{
+	uint8_t block[65536];
+	off_t at = 0;
+	ssize_t got;
+
+	while ((got = pread(from, block, sizeof block, at)) > 0) {
+		int result = mse_fd_write(to, block, (size_t)got, err);
+
+		if (result < 0)
+			return result;
+		at += got;
+	}
+	return got < 0 ? mse_fail_errno(err, "cannot read") : 0;
+}
+
+/* Mounts the file. One that was replaced since it was checked, by an upgrade perhaps, has no name any more and cannot be mounted: a
+ * copy of what was checked serves as well, if at the price of memory. */
+static int attach_file(int tree, const struct mse_shim_file *file, const char *name, char **ret_path, struct mse_error_info *err)
 {
 	mse_autofree char *path = NULL;
-	mse_autoclose int file = -1;
+	mse_autoclose int fd = -1;
 	int result = mse_format(&path, err, STAGING "/%s", name);
 
 	if (result < 0)
 		return result;
-	if (is_dir && mkdir(path, 0755) < 0)
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0555);
+	if (fd < 0)
 		return mse_fail_errno(err, "cannot make '%s'", path);
-	if (!is_dir && (file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444)) < 0)
-		return mse_fail_errno(err, "cannot make '%s'", path);
-	if (move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return mse_fail_errno(err, "cannot mount '%s'", path);
+	if (move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0) {
+		if (errno != ENOENT)
+			return mse_fail_errno(err, "cannot mount '%s'", path);
+		if ((result = copy_content(file->fd, fd, err)) < 0)
+			return mse_context(err, "cannot copy '%s'", file->path);
+	}
 	*ret_path = mse_steal(path);
 	return 0;
 }
@@ -105,13 +135,34 @@ static int detach_all(const struct mse_shim_config *config, const struct mse_shi
 	return result;
 }
 
-static int enter_namespace(struct mse_error_info *err)
+/* Room for copies of all files; only what is used costs memory. */
+static int staging_size(const struct mse_shim_inputs *inputs, uint64_t *ret_size, struct mse_error_info *err)
 {
+	*ret_size = STAGING_SIZE;
+	for (size_t i = 0; i <= inputs->runtime_count; i++) {
+		const struct mse_shim_file *file = i == 0 ? &inputs->bundle : &inputs->runtime[i - 1];
+		struct stat status;
+
+		if (fstat(file->fd, &status) < 0)
+			return mse_fail_errno(err, "cannot examine '%s'", file->path);
+		*ret_size += (uint64_t)status.st_size;
+	}
+	return 0;
+}
+
+static int enter_namespace(const struct mse_shim_inputs *inputs, struct mse_error_info *err)
+{
+	mse_autofree char *options = NULL;
+	uint64_t size;
+	int result;
+
+	if ((result = staging_size(inputs, &size, err)) < 0 || (result = mse_format(&options, err, "mode=0755,nr_inodes=256,size=%" PRIu64, size)) < 0)
+		return result;
 	if (unshare(CLONE_NEWNS) < 0)
 		return mse_fail_errno(err, "cannot make a mount namespace");
 	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return mse_fail_errno(err, "cannot make mounts private");
-	if (mount("mse", STAGING, "tmpfs", MS_NOSUID | MS_NODEV, STAGING_OPTIONS) < 0)
+	if (mount("mse", STAGING, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0)
 		return mse_fail_errno(err, "cannot mount the staging folder");
 	return 0;
 }
@@ -125,13 +176,13 @@ static int stage(const struct mse_shim_config *config, const struct mse_shim_inp
 
 	for (size_t i = 0; i < MSE_MANIFEST_MAX_FILES; i++)
 		trees.runtime[i] = -1;
-	if ((result = detach_all(config, inputs, &trees, err)) < 0 || (result = enter_namespace(err)) < 0 ||
-	    (result = attach(trees.image, true, "image", &sources->image, err)) < 0 ||
-	    (result = attach(trees.bundle, false, "bundle", &sources->bundle, err)) < 0)
+	if ((result = detach_all(config, inputs, &trees, err)) < 0 || (result = enter_namespace(inputs, err)) < 0 ||
+	    (result = attach_image(trees.image, &sources->image, err)) < 0 ||
+	    (result = attach_file(trees.bundle, &inputs->bundle, "bundle", &sources->bundle, err)) < 0)
 		return result;
 	for (size_t i = 0; i < inputs->runtime_count; i++) {
 		snprintf(name, sizeof name, "runtime-%zu", i);
-		if ((result = attach(trees.runtime[i], false, name, &sources->runtime[i], err)) < 0)
+		if ((result = attach_file(trees.runtime[i], &inputs->runtime[i], name, &sources->runtime[i], err)) < 0)
 			return result;
 	}
 	for (size_t i = 0; i < MSE_SANDBOX_VOLUMES; i++)
