@@ -2,7 +2,7 @@
 """Reads what we make by the words of src/bundle/tree.h and bundle.h, with nothing of ours: tree digests of folders and of
 tars of every kind, and sealed bundles (PyNaCl, tarfile).
 
-    check_formats.py DRIVER
+    check_formats.py FORMAT_DRIVER OPEN_DRIVER
 """
 import hashlib
 import io
@@ -19,6 +19,7 @@ import unittest
 from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt
 
 DRIVER = ""
+OPEN_DRIVER = ""
 
 
 def field(data):
@@ -264,8 +265,19 @@ class Formats(unittest.TestCase):
         with open(os.path.join(self.root, ".mse/app.json"), "w") as file:
             file.write(json)
         self.assertEqual(digest, run("code", self.root))
+        # What the enclave makes of it, with nothing but libc linked dynamically.
+        os.mkdir(self.path("opened"))
+        done = subprocess.run([OPEN_DRIVER, self.path("out"), self.path("opened")], input=key, capture_output=True, text=True)
+        self.assertEqual(done.stdout.split(), [digest, str(len(members) - 1), json])
+        shutil.rmtree(os.path.join(self.root, ".mse"))
+        self.assertEqual(entries_of(self.path("opened")), entries_of(self.root, code=True))
+        needed = subprocess.run(["readelf", "-d", OPEN_DRIVER], capture_output=True, text=True, check=True).stdout
+        libraries = {line.split("[")[1].rstrip("]") for line in needed.splitlines() if "(NEEDED)" in line}
+        self.assertLessEqual({name for name in libraries if not name.startswith(("libasan", "libubsan", "libgcc"))},
+                             {"libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2"})
 
 
 if __name__ == "__main__":
     DRIVER = sys.argv.pop(1)
+    OPEN_DRIVER = sys.argv.pop(1)
     unittest.main()
