@@ -57,7 +57,7 @@ static bool is_group(const char *word)
 	return false;
 }
 
-static int find_command(int count, char *const words[], const struct mse_command **ret_command, int *ret_used, struct mse_error_info *err)
+static int find_command(int count, const char *const words[], const struct mse_command **ret_command, int *ret_used, struct mse_error_info *err)
 {
 	if (count == 0)
 		return mse_fail(err, MSE_ERR_INPUT, "no command given; 'mse help' lists them");
@@ -116,7 +116,7 @@ static int check_complete(const struct mse_command *command, const struct mse_ar
 	return 0;
 }
 
-static int take_option(const struct mse_command *command, int count, char *const words[], int *at, struct mse_args *args, struct mse_error_info *err)
+static int take_option(const struct mse_command *command, int count, const char *const words[], int *at, struct mse_args *args, struct mse_error_info *err)
 {
 	const char *word = words[*at], *value = NULL;
 	enum mse_option option;
@@ -142,7 +142,7 @@ static int take_option(const struct mse_command *command, int count, char *const
 	return 0;
 }
 
-int mse_args_parse(int count, char *const words[], const struct mse_command **ret_command, struct mse_args *ret_args, struct mse_error_info *err)
+int mse_args_parse(int count, const char *const words[], const struct mse_command **ret_command, struct mse_args *ret_args, struct mse_error_info *err)
 {
 	const struct mse_command *command = NULL;
 	bool options_end = false;

@@ -70,7 +70,7 @@ const struct mse_option_info *mse_option_info(enum mse_option option);
 /* Parses what stands behind the program's name. Every failure is a mistake in usage: MSE_ERR_INPUT, with a message that
  * says what to type. *ret_command may be set although it fails, for usage. --help gives the command `help` with the name as its operand;
  * so does --version for `version`. */
-int mse_args_parse(int count, char *const words[], const struct mse_command **ret_command, struct mse_args *ret_args, struct mse_error_info *err);
+int mse_args_parse(int count, const char *const words[], const struct mse_command **ret_command, struct mse_args *ret_args, struct mse_error_info *err);
 
 /* "mse deploy [--path FILE] …", and the whole help of one command or of all. */
 int mse_args_usage(const struct mse_command *command, struct mse_buffer *to, struct mse_error_info *err);

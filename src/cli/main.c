@@ -33,7 +33,7 @@ static void show_usage(const struct mse_cli *cli)
 }
 
 /* The JSON form is promised also for mistakes on the command line, where parsing ended early. */
-static bool asks_for_json(int count, char *const words[])
+static bool asks_for_json(int count, const char *const words[])
 {
 	for (int i = 0; i < count; i++)
 		if (strcmp(words[i], "--json") == 0)
@@ -50,9 +50,9 @@ int main(int argc, char *argv[])
 	setlocale(LC_CTYPE, "");
 	/* OpenSSL's key log, which libcurl offers to whoever sets this, would give the provisioning connection away. */
 	unsetenv("SSLKEYLOGFILE");
-	cli.json = asks_for_json(argc - 1, argv + 1);
+	cli.json = asks_for_json(argc - 1, (const char *const *)argv + 1);
 	cli.can_ask = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
-	result = mse_args_parse(argc - 1, argv + 1, &cli.command, &cli.args, &error);
+	result = mse_args_parse(argc - 1, (const char *const *)argv + 1, &cli.command, &cli.args, &error);
 	if (result < 0) {
 		report(&cli, &error);
 		show_usage(&cli);
