@@ -126,6 +126,24 @@ def serve():
         worker.join(max(0, deadline - time.monotonic()))
 
 
+def leave():
+    """What is registered with atexit runs, within the time that requests had: a handler that hangs must not keep the process."""
+    def give_up():
+        flush()
+        host.finished()
+
+    guard = threading.Timer(host.drain_ms / 1000, give_up)
+    guard.daemon = True
+    try:
+        guard.start()
+    except RuntimeError:
+        pass  # no thread can be had: it goes on without the limit
+    atexit._run_exitfuncs()
+    guard.cancel()
+    flush()
+    host.finished()
+
+
 def main():
     sys.addaudithook(host.audit)
     sys.argv = [host.module_path]
@@ -140,9 +158,7 @@ def main():
         serve()
     except Unfit as unfit:
         host.failed(str(unfit), isinstance(unfit, Unsupported))
-    atexit._run_exitfuncs()
-    flush()
-    host.finished()
+    leave()
 
 
 main()

@@ -27,7 +27,7 @@ struct mse_python_host {
 	const char *server_name; /* SERVER_NAME: what a client that sends no Host would call this server */
 	uint16_t server_port;    /* SERVER_PORT */
 	unsigned threads;        /* requests handled at a time, 1 to MSE_PYTHON_MAX_THREADS */
-	unsigned drain_ms;       /* how long requests that are being handled may go on once next_request() says MSE_ERR_CLOSED */
+	unsigned drain_ms;       /* how long requests may go on once next_request() says MSE_ERR_CLOSED; the same time again for atexit handlers */
 	/* What Python takes for its program, as argv[0]: it finds its library, or a virtual environment, beside it. A path, or a name
 	 * that is looked up in PATH; NULL for "python3". It is never run. */
 	const char *executable;

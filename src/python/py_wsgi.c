@@ -41,6 +41,18 @@ static bool is_last(const struct mse_py_request *self, size_t size)
 	return self->start_called && self->content_length >= 0 && self->sent + size == (uint64_t)self->content_length;
 }
 
+/* An application that gives empty pieces while it waits for something would not learn otherwise that nobody waits for it. */
+static int check_client(struct mse_py_request *self)
+{
+	struct mse_error_info err = {.message = "the client has gone away"};
+
+	if (!mse_python.host->request_is_closed(self->http))
+		return 0;
+	self->broken = true;
+	mse_py_set_error(MSE_ERR_CLOSED, &err);
+	return -1;
+}
+
 /* Sends every piece before the next is asked for (PEP 3333, "Buffering and Streaming"). */
 static int respond_iterable(struct mse_py_request *self, PyObject *iterable)
 {
@@ -57,7 +69,7 @@ static int respond_iterable(struct mse_py_request *self, PyObject *iterable)
 		if (check_chunk(chunk) < 0)
 			return -1;
 		size = (size_t)PyBytes_Size(chunk);
-		if (size > 0 && mse_py_response_send(self, PyBytes_AsString(chunk), size, is_last(self, size)) < 0)
+		if (size == 0 ? check_client(self) < 0 : mse_py_response_send(self, PyBytes_AsString(chunk), size, is_last(self, size)) < 0)
 			return -1;
 	}
 	if (PyErr_Occurred() != NULL)
@@ -147,7 +159,7 @@ static void finish_failed(struct mse_py_request *self)
 		return;
 	if (self->head_sent)
 		mse_py_response_abort(self);
-	else if (self->body_error == 0 || !is_io)
+	else if (!self->broken && (self->body_error == 0 || !is_io))
 		mse_py_response_fail(self);
 	/* Otherwise dropping the request answers it with the status that fits what was wrong with the body. */
 }

@@ -1,9 +1,11 @@
 """Bodies that are made while they are sent."""
 
 import threading
+import time
 
 released = threading.Event()
 closed = threading.Event()
+idle_closed = threading.Event()
 
 
 def waiting():
@@ -21,6 +23,15 @@ def endless():
         closed.set()
 
 
+def idle():
+    try:
+        while True:
+            time.sleep(0.01)
+            yield b""
+    finally:
+        idle_closed.set()
+
+
 def app(environ, start_response):
     path = environ["PATH_INFO"]
     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -31,6 +42,10 @@ def app(environ, start_response):
         return [b"released"]
     if path == "/endless":
         return endless()
+    if path == "/idle":
+        return idle()
+    if path == "/was-idle-closed":
+        return [b"closed" if idle_closed.wait(20) else b"open"]
     if path == "/was-closed":
         return [b"closed" if closed.wait(20) else b"open"]
     if path == "/large":

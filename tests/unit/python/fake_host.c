@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <seccomp.h>
-#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -261,8 +260,7 @@ static bool host_has_body(const struct mse_http_request *request)
 
 static bool host_is_closed(struct mse_http_request *request)
 {
-	(void)request;
-	return false;
+	return request->is_gone;
 }
 
 static int host_read(struct mse_http_request *request, void *to, size_t size, size_t *ret_got, struct mse_error_info *err)
@@ -438,7 +436,7 @@ static _Noreturn void run_child(const struct app_run *run)
 	host = (struct mse_python_host){
 		.abi = MSE_PYTHON_ABI, .size = sizeof host, .module_path = folder, .application = run->application != NULL ? run->application : "app:app",
 		.server_name = "localhost", .server_port = 8443, .threads = run->threads > 0 ? run->threads : 1,
-		.drain_ms = run->drain_ms > 0 ? run->drain_ms : 20000, .options = run->options,
+		.drain_ms = run->drain_ms > 0 ? run->drain_ms : 20000, .options = run->options, .finalize = run->finalize,
 		.on_serving = host_on_serving, .on_failed = host_on_failed, .log = host_log, .next_request = host_next_request, .request_unref = host_unref,
 		.request_method = host_method, .request_target = host_target, .request_path = host_path, .request_query = host_query,
 		.request_minor_version = host_minor_version, .request_header_count = host_header_count, .request_header_at = host_header_at,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,6 +34,7 @@ struct mse_http_request {
 	int read_error;
 	size_t write_fails_at;
 	int write_error;
+	atomic_bool is_gone;
 
 	/* What came back. */
 	size_t body_position;
@@ -86,6 +88,7 @@ struct app_run {
 	const char *application; /* NULL: "app:app" */
 	unsigned threads;        /* 0: 1 */
 	unsigned drain_ms;       /* 0: 20 s */
+	bool finalize;           /* as host.finalize */
 	bool no_processes;       /* under a seccomp filter like the enclave's */
 	const char *const *options;
 	void (*scenario)(void); /* NULL: the application is expected not to be served */

@@ -277,6 +277,22 @@ void requests_in_progress_are_drained_for_a_bounded_time(void **state)
 	assert_true(after.tv_sec - before.tv_sec < 10);
 }
 
+static void nothing(void)
+{
+	check_get("/", 200, "ok");
+}
+
+void exit_handlers_that_hang_are_left_behind(void **state)
+{
+	struct timespec before, after;
+
+	(void)state;
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	run_app(&(struct app_run){.folder = "stuck_exit", .drain_ms = 300, .scenario = nothing, .logged = "the last handler ran first"});
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	assert_true(after.tv_sec - before.tv_sec < 10);
+}
+
 static const char *const debug_options[] = {"-X", "dev", NULL};
 
 static void debug_closing(void)
@@ -327,6 +343,13 @@ void debug_allocator_finds_nothing(void **state)
 	run_app(&(struct app_run){.folder = "closing", .options = debug_options, .threads = 4, .scenario = debug_closing});
 	run_app(&(struct app_run){.folder = "echo", .options = debug_options, .threads = 4, .scenario = debug_echo});
 	run_app(&(struct app_run){.folder = "response_headers", .options = debug_options, .scenario = debug_headers});
+}
+
+void interpreter_can_be_finalised_for_leak_checks(void **state)
+{
+	(void)state;
+	run_app(&(struct app_run){.folder = "line_log", .finalize = true, .threads = 3, .scenario = nothing, .logged = "atexit ran\n"});
+	run_app(&(struct app_run){.folder = "closing", .finalize = true, .options = debug_options, .scenario = debug_closing});
 }
 
 /* The dynamic section of the module's file, by its sections: what it needs, and which symbols it gives. */

@@ -34,6 +34,8 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_served_is_refused_by_name),
 		cmocka_unit_test(other_abi_is_refused),
 		cmocka_unit_test(requests_in_progress_are_drained_for_a_bounded_time),
+		cmocka_unit_test(exit_handlers_that_hang_are_left_behind),
+		cmocka_unit_test(interpreter_can_be_finalised_for_leak_checks),
 		cmocka_unit_test(debug_allocator_finds_nothing),
 		cmocka_unit_test(module_exports_one_symbol_and_needs_libc_only),
 	};

@@ -3,6 +3,8 @@
 #include "fake_host.h"
 #include "tests.h"
 
+#include <unistd.h>
+
 #define SERVER_ERROR "Internal Server Error\n"
 
 static struct mse_http_request *post(const char *target, const char *body, size_t size, bool chunked)
@@ -474,9 +476,10 @@ void head_204_and_304_have_no_body(void **state)
 
 static void disconnects(void)
 {
-	for (int i = 0; i < 2; i++) {
-		struct mse_http_request *request = request_new("GET", "/endless");
+	struct mse_http_request *request;
 
+	for (int i = 0; i < 2; i++) {
+		request = request_new("GET", "/endless");
 		request->write_fails_at = 1000000;
 		request->write_error = i == 0 ? MSE_ERR_CLOSED : MSE_ERR_TIMEOUT;
 		request_start(request);
@@ -485,6 +488,15 @@ static void disconnects(void)
 		request_free(request);
 	}
 	check_get("/was-closed", 200, "closed");
+	request = request_new("GET", "/idle");
+	request_start(request);
+	usleep(50000);
+	check(!request->dropped);
+	request->is_gone = true;
+	request_finish(request);
+	check(!request->ended && !request->started);
+	request_free(request);
+	check_get("/was-idle-closed", 200, "closed");
 	check_not_logged("Traceback");
 }
 

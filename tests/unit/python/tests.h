@@ -32,5 +32,7 @@ void factories_and_attributes_are_found(void **state);
 void what_cannot_be_served_is_refused_by_name(void **state);
 void other_abi_is_refused(void **state);
 void requests_in_progress_are_drained_for_a_bounded_time(void **state);
+void exit_handlers_that_hang_are_left_behind(void **state);
+void interpreter_can_be_finalised_for_leak_checks(void **state);
 void debug_allocator_finds_nothing(void **state);
 void module_exports_one_symbol_and_needs_libc_only(void **state);
