@@ -324,6 +324,8 @@ static bool swallows(const struct mse_http_request *request)
 static int host_response_write(struct mse_http_request *request, const void *data, size_t size, struct mse_error_info *err)
 {
 	check(!request->dropped && request->started && !request->ended);
+	if (request->write_delay_ms > 0)
+		usleep(request->write_delay_ms * 1000);
 	if (request->write_error != 0 && request->response_size + size > request->write_fails_at)
 		return mse_fail(err, request->write_error, "the client takes nothing more");
 	if (swallows(request))

@@ -32,6 +32,7 @@ struct mse_http_request {
 	unsigned read_delay_ms; /* before every read */
 	size_t read_fails_at;   /* after so many bytes, with read_error if that is not 0 */
 	int read_error;
+	unsigned write_delay_ms; /* before every write */
 	size_t write_fails_at;
 	int write_error;
 	atomic_bool is_gone;

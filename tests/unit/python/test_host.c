@@ -13,6 +13,8 @@
 #include "base/file.h"
 #include "python/host.h"
 
+static const char *const debug_options[] = {"-X", "dev", NULL};
+
 static long number_in(const struct mse_http_request *request, const char *key)
 {
 	const char *found = strstr(request->response, key);
@@ -91,6 +93,30 @@ void requests_run_side_by_side(void **state)
 	(void)state;
 	run_app(&(struct app_run){.folder = "threads", .threads = 2, .scenario = meeting});
 	run_app(&(struct app_run){.folder = "threads", .threads = 8, .scenario = many_at_once});
+}
+
+static void beside(void)
+{
+	struct mse_http_request *request = request_new("POST", "/read-beside");
+
+	request_set_body(request, "x", 1, true);
+	request->read_delay_ms = 300;
+	request_start(request);
+	request_finish(request);
+	check(strcmp(request->response, "{\"ok\": 1, \"refused\": 1}") == 0);
+	request_free(request);
+	request = request_new("GET", "/write-beside");
+	request->write_delay_ms = 300;
+	request_start(request);
+	request_finish(request);
+	check(strcmp(request->response, "x{\"ok\": 1, \"refused\": 1}") == 0);
+	request_free(request);
+}
+
+void two_threads_cannot_share_a_request_at_once(void **state)
+{
+	(void)state;
+	run_app(&(struct app_run){.folder = "threads", .options = debug_options, .scenario = beside});
 }
 
 static void locals(void)
@@ -292,8 +318,6 @@ void exit_handlers_that_hang_are_left_behind(void **state)
 	clock_gettime(CLOCK_MONOTONIC, &after);
 	assert_true(after.tv_sec - before.tv_sec < 10);
 }
-
-static const char *const debug_options[] = {"-X", "dev", NULL};
 
 static void debug_closing(void)
 {

@@ -26,6 +26,7 @@ int main(void)
 		cmocka_unit_test(flask_works),
 		cmocka_unit_test(threads_of_the_application_run_while_the_server_waits),
 		cmocka_unit_test(requests_run_side_by_side),
+		cmocka_unit_test(two_threads_cannot_share_a_request_at_once),
 		cmocka_unit_test(thread_local_data_survives),
 		cmocka_unit_test(no_process_can_be_started),
 		cmocka_unit_test(process_looks_as_an_application_expects),

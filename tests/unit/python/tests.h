@@ -24,6 +24,7 @@ void flask_works(void **state);
 
 void threads_of_the_application_run_while_the_server_waits(void **state);
 void requests_run_side_by_side(void **state);
+void two_threads_cannot_share_a_request_at_once(void **state);
 void thread_local_data_survives(void **state);
 void no_process_can_be_started(void **state);
 void process_looks_as_an_application_expects(void **state);
