@@ -7,8 +7,9 @@
 
 /* Extension OIDs: the raw quote, not wrapped in an OCTET STRING of its own. */
 #define MSE_OID_SGX_QUOTE "1.2.840.113741.1337.6"
-/* The Ed25519 identity key, 32 raw bytes; an OID of the UUID arc (ITU-T X.667), which needs no registration. */
-#define MSE_OID_IDENTITY_KEY "2.25.112873941834157263548791542386790612443"
+/* The Ed25519 identity key, 32 raw bytes: of the Internet's experimental arc (RFC 1155 section 3.1.3), since arcs of the UUID tree
+ * have more bits than several certificate libraries read. */
+#define MSE_OID_IDENTITY_KEY "1.3.6.1.3.26.11.1"
 
 #define MSE_CERTIFICATE_MAX_DAYS 397
 

@@ -12,6 +12,7 @@ import ssl
 import subprocess
 import threading
 
+import nacl.signing
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -33,7 +34,7 @@ class HostileNode:
     uid = 199_000
 
     def __init__(self, folder, honest, tamper_manifest=None, program=None, lib_dir=None, sim_dir=None, image=None, answer=None, tamper_bundle=None,
-                 relay=None):
+                 relay=None, usurp=False):
         self.folder = folder / "hostile"
         self.folder.mkdir()
         self.honest = honest
@@ -45,6 +46,7 @@ class HostileNode:
         self.image = image or mse.STORE / "images" / "mse-flask" / "rootfs"
         self.answer = answer or {}
         self.relay = relay
+        self.usurp = usurp
         self.received = []  # every byte that the owner sent to the node
         self.shims = []
         self.relays = []
@@ -128,13 +130,22 @@ class HostileNode:
     def deploy(self, request):
         manifest = base64.b64decode(request["manifest"])
         original = json.loads(manifest)
-        manifest = self.tamper_manifest(manifest)
+        approval = base64.b64decode(request["manifest_signature"])
+        tampered = self.tamper_manifest(manifest)
+        if self.usurp and tampered != manifest:
+            # What the owner did not sign, the node signs as an owner of its own.
+            key = nacl.signing.SigningKey(bytes(32))
+            changed = json.loads(tampered)
+            changed["owner"]["key"] = base64.b64encode(key.verify_key.encode()).decode()
+            tampered = json.dumps(changed, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+            approval = base64.b64decode(attest_client.sign(bytes(32), "mse-manifest-v1", attest_client.measurement(tampered)))
+        manifest = tampered
         decoded = json.loads(manifest)
         instance = original["instance_id"]
         app_folder = self.folder / instance
         app_folder.mkdir()
         (app_folder / "manifest.json").write_bytes(manifest)
-        (app_folder / "manifest.sig").write_bytes(base64.b64decode(request["manifest_signature"]))
+        (app_folder / "manifest.sig").write_bytes(approval)
         bundle = (self.folder / original["app"]["bundle_sha256"]).read_bytes()
         (app_folder / "bundle").write_bytes(self.tamper_bundle(bundle))
         port = free_port()

@@ -6,6 +6,7 @@ import ssl
 import socket
 import subprocess
 import time
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,7 @@ def test_the_certificate_names_the_address_and_loopback_and_is_no_ca(owner):
 
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
 def test_the_app_is_served_over_both_versions_of_tls(owner, node, version):
-    app = owner.deploy(owner.project("tls", "environment"))
+    app = owner.deploy(owner.project(f"tls-{version.lower().replace('_', '-')}", "environment"))
     context = ssl.create_default_context(cafile=app.certificate)
     context.minimum_version = context.maximum_version = getattr(ssl.TLSVersion, version)
     host = app.url[len("https://"):].rpartition(":")[0]
@@ -147,7 +148,7 @@ def test_the_expiry_date_stops_the_app(owner):
 
 def test_list_status_logs_and_stop_tell_of_an_app(owner):
     app = owner.deploy(owner.project("told", "prints"))
-    app.get("/print?text=grüße-aus-der-enklave")
+    app.get("/print?text=" + urllib.parse.quote("grüße-aus-der-enklave"))
     app.get("/error?text=on-standard-error")
     text = mse.wait_until(lambda: (logs := app.logs()) and "on-standard-error" in logs and logs, what="the printed lines")
     assert "grüße-aus-der-enklave" in text

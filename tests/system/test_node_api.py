@@ -338,6 +338,8 @@ def test_a_port_that_another_program_has_is_left_to_it(folder, key):
 def test_logs_are_given_from_any_offset(node, key):
     app = wait_for(node, deploy(node, key, name=unique()), "initializing")
     log = node.app_folder(app["id"]) / "log"
+    # An enclave tells its owner of refused provisioning.
+    mse.run(["curl", "-sk", "-X", "POST", "-d", "{}", f"https://127.0.0.1:{app['port']}/.well-known/mse/provision"], check=True)
     mse.wait_until(lambda: call(node, "GET", f"/v1/apps/{app['id']}/logs").body, what="a log record")
     answer = call(node, "GET", f"/v1/apps/{app['id']}/logs?from=0")
     start, end, after = (int(answer.headers[f"Mse-Log-{what}"]) for what in ("Start", "End", "Next"))

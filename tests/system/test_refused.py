@@ -91,7 +91,17 @@ def test_a_manifest_with_one_member_changed(victim, hostile):
         decoded = json.loads(manifest)
         decoded["limits"]["threads"] += 1
         return canonical(decoded)
-    text = deploy_to(victim, hostile(tamper_manifest=more_threads))
+    # An honest shim misses the owner's approval ...
+    assert "approval" in deploy_to(victim, hostile(tamper_manifest=more_threads))
+
+
+def test_a_manifest_with_members_changed_and_approved_by_an_owner_of_the_nodes_own(victim, hostile):
+    def more_threads(manifest):
+        decoded = json.loads(manifest)
+        decoded["limits"]["threads"] += 1
+        return canonical(decoded)
+    # ... and `mse` sees that it is not what it composed, whoever approved it.
+    text = deploy_to(victim, hostile(tamper_manifest=more_threads, usurp=True))
     assert "measurement" in text
 
 
@@ -123,7 +133,7 @@ def test_another_mse_enclave_binary_with_a_manifest_to_fit(victim, hostile, fold
         decoded["runtime"]["files"]["mse-enclave"] = digest
         return canonical(decoded)
     # ... and a manifest that fits is not the one that the owner composed.
-    assert "measurement" in deploy_to(victim, hostile(program=other, tamper_manifest=fit))
+    assert "measurement" in deploy_to(victim, hostile(program=other, tamper_manifest=fit, usurp=True))
 
 
 def canonical(value):
@@ -399,7 +409,7 @@ def test_a_deployment_that_is_signed_by_another_key_or_sent_twice(node):
 
 @pytest.fixture
 def app(owner):
-    deployed = owner.deploy(owner.project("verified", CODE, secrets=SECRET))
+    deployed = owner.deploy(owner.project(f"verified{os.urandom(4).hex()}", CODE, secrets=SECRET))
     yield deployed
     deployed.stop()
 
@@ -419,7 +429,7 @@ def test_verify_without_allow_simulation(owner, app):
 
 def test_a_context_with_a_forged_signature(owner, app, folder, node):
     context = folder / "context.json"
-    owner.mse("context", "export", "verified", "--output", context, check=True)
+    owner.mse("context", "export", app.answer["name"], "--output", context, check=True)
     user = mse.Owner(folder / "user", node)
     good = user.mse("verify", app.url, "--context", context, "--allow-simulation", "--json")
     assert verdict(good) == ("pass", set())
@@ -436,10 +446,10 @@ def test_strangers_pass_with_what_fixes_every_member_and_with_nothing_less(owner
     user = mse.Owner(folder / "user", node)
     simulation = ["--allow-simulation", "--simulation-root", root, "--json"]
     bundle = owner.conf / "apps" / app.id / "bundle"
-    context = json.loads(owner.mse("context", "export", "verified", check=True).stdout)
+    context = json.loads(owner.mse("context", "export", app.answer["name"], check=True).stdout)
     key = context["owner"]
     salt = base64.b64decode(context["context"]["salt"]).hex()
-    source = owner.folder / "verified" / "code"
+    source = owner.folder / app.answer["name"] / "code"
     digest = mse.image_digest()
 
     assert verdict(user.mse("verify", app.url, "--measurement", app.answer["measurement"], *simulation)) == ("pass", set())
