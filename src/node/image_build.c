@@ -114,10 +114,10 @@ static size_t fill_env(char *kept[static MAX_ENV], const char *env[static MAX_EN
 
 static int run_mmdebstrap(const char *packages, const char *root, struct mse_error_info *err)
 {
-	/* Documentation and translations are two thirds of the entries of such an image, and nothing reads them there. */
-	const char *argv[16 + MSE_APT_MAX_SOURCES] = { NULL, "--mode=root", "--variant=minbase", "--format=directory",
+	/* The store is closed to apt's own user. Documentation and translations are two thirds of the entries of such an image, and nothing reads them there. */
+	const char *argv[17 + MSE_APT_MAX_SOURCES] = { NULL, "--mode=root", "--variant=minbase", "--format=directory",
 		"--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/info/*",
-		"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright", NULL, RELEASE, root };
+		"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright", "--aptopt=APT::Sandbox::User \"root\"", NULL, RELEASE, root };
 	const char *env[MAX_ENV + 4];
 	char *kept[MAX_ENV] = { NULL };
 	mse_autofree char *program = NULL;
@@ -131,9 +131,9 @@ static int run_mmdebstrap(const char *packages, const char *root, struct mse_err
 	    (result = mse_apt_sources_read("/etc/apt", RELEASE, &sources, err)) < 0)
 		return result;
 	argv[0] = program;
-	argv[9] = include;
+	argv[10] = include;
 	for (size_t i = 0; i < sources.count; i++)
-		argv[12 + i] = sources.lines[i];
+		argv[13 + i] = sources.lines[i];
 	kept_count = fill_env(kept, env, err);
 	result = mse_process_run(&(struct mse_process){ .argv = argv, .env = env, .what = "mmdebstrap" }, err);
 	for (size_t i = 0; i < kept_count; i++)

@@ -22,8 +22,12 @@
 #define MAX_RETRY_MS 500u
 /* A shim that has no socket after so long is started once more; after so many times in vain, ever more rarely. */
 #define START_GRACE_MS 5000u
+/* One that was there and went is missed sooner. */
+#define RESTART_GRACE_MS 1000u
 #define MAX_STARTS 5u
 #define RARE_START_MS 60000u
+/* Having lived so long, a shim's end is not a failure to start. */
+#define LIVED_MS 10000u
 #define SWEEP_MS 60000u
 #define PKI_MS 3600000u
 
@@ -36,7 +40,8 @@ struct watch {
 	uint64_t next_try; /* monotonic ms */
 	uint64_t started_at; /* when a shim was started last; 0: never */
 	unsigned retry_ms;
-	unsigned starts;   /* since one answered */
+	unsigned starts;   /* since one lived for a while */
+	bool answered;     /* the shim that was started last did */
 	bool held;         /* somebody else stops it */
 	bool marked;
 	struct watch *next;
@@ -129,6 +134,8 @@ static void note_trouble(struct mse_supervisor *supervisor, const struct watch *
 
 static void disconnect(struct watch *watch)
 {
+	if (watch->started_at == 0 || mse_monotonic_ms() - watch->started_at > LIVED_MS)
+		watch->starts = 0;
 	mse_close(watch->fd);
 	watch->fd = -1;
 	watch->next_try = 0;
@@ -164,7 +171,7 @@ static void listen_to(struct mse_supervisor *supervisor, struct watch *watch)
 				return;
 			}
 			mse_buffer_consume(watch->pending, (size_t)(end - text) + 1);
-			watch->starts = 0;
+			watch->answered = true;
 			note_status(supervisor, watch, &status);
 		}
 	}
@@ -219,6 +226,7 @@ static void start_shim(struct mse_supervisor *supervisor, struct watch *watch, u
 		note_trouble(supervisor, watch, MSE_REASON_SUPERVISOR_FAILS);
 	watch->starts += watch->starts < UINT32_MAX;
 	watch->started_at = now;
+	watch->answered = false;
 	watch->retry_ms = FIRST_RETRY_MS;
 	if (mse_shim_start(supervisor->node->runtime, watch->app_dir, &err) < 0) {
 		report(watch, "cannot start its shim", &err);
@@ -230,7 +238,7 @@ static void start_shim(struct mse_supervisor *supervisor, struct watch *watch, u
 
 static void attend(struct mse_supervisor *supervisor, struct watch *watch, uint64_t now)
 {
-	uint64_t patience = watch->starts > MAX_STARTS ? RARE_START_MS : START_GRACE_MS;
+	uint64_t patience = watch->starts > MAX_STARTS ? RARE_START_MS : watch->answered ? RESTART_GRACE_MS : START_GRACE_MS;
 
 	if (watch->held || watch->fd >= 0 || now < watch->next_try)
 		return;
