@@ -92,7 +92,7 @@ def test_a_manifest_with_one_member_changed(victim, hostile):
         decoded["limits"]["threads"] += 1
         return canonical(decoded)
     # An honest shim misses the owner's approval ...
-    assert "approval" in deploy_to(victim, hostile(tamper_manifest=more_threads))
+    assert "the manifest's signature" in deploy_to(victim, hostile(tamper_manifest=more_threads))
 
 
 def test_a_manifest_with_members_changed_and_approved_by_an_owner_of_the_nodes_own(victim, hostile):
