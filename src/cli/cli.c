@@ -30,17 +30,25 @@ int mse_cli_usage(struct mse_cli *cli, struct mse_error_info *err, const char *f
 	return mse_fail(err, MSE_ERR_INPUT, "%s", message);
 }
 
+static void print(FILE *to, const char *before, const char *format, va_list args, const char *after)
+{
+	char *text;
+
+	if (vasprintf(&text, format, args) < 0)
+		return;
+	fprintf(to, "%s%s%s", before, text, after);
+	fflush(to);
+	free(text);
+}
+
 void mse_cli_say(struct mse_cli *cli, const char *format, ...)
 {
-	FILE *to = cli->json ? stderr : stdout;
 	va_list args;
 
 	mse_cli_progress_end(cli);
 	va_start(args, format);
-	vfprintf(to, format, args);
+	print(cli->json ? stderr : stdout, "", format, args, "\n");
 	va_end(args);
-	fputc('\n', to);
-	fflush(to);
 }
 
 void mse_cli_progress(struct mse_cli *cli, const char *format, ...)
@@ -49,11 +57,9 @@ void mse_cli_progress(struct mse_cli *cli, const char *format, ...)
 
 	if (!isatty(STDERR_FILENO))
 		return;
-	fputs("\r\033[K", stderr);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	print(stderr, "\r\033[K", format, args, "");
 	va_end(args);
-	fflush(stderr);
 	cli->progress_shown = true;
 }
 
@@ -81,7 +87,7 @@ int mse_cli_answer(struct mse_cli *cli, const json_t *json, struct mse_error_inf
 	if (!cli->json)
 		return 0;
 	mse_cli_progress_end(cli);
-	text = json_dumps(json, JSON_INDENT(2));
+	text = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
 	if (text == NULL)
 		return mse_fail_nomem(err);
 	result = mse_cli_write(text, strlen(text), err);
@@ -101,10 +107,8 @@ int mse_cli_ask(struct mse_cli *cli, bool *ret_yes, struct mse_error_info *err, 
 		return mse_fail(err, MSE_ERR_STATE, "there is no terminal to ask on");
 	mse_cli_progress_end(cli);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	print(stderr, "", format, args, " [y/N] ");
 	va_end(args);
-	fputs(" [y/N] ", stderr);
-	fflush(stderr);
 	*ret_yes = false;
 	if (fgets(answer, sizeof answer, stdin) == NULL) {
 		fputc('\n', stderr);

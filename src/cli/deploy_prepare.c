@@ -61,6 +61,13 @@ static int check_code(struct mse_deployment *deployment, struct mse_error_info *
 	return refuse_in_code(deployment, config->path, 0, "the configuration file", err);
 }
 
+static const char *without_dots(const char *path)
+{
+	while (strncmp(path, "./", 2) == 0 && path[2] != 0)
+		path += 2;
+	return path;
+}
+
 int mse_deploy_check(struct mse_deployment *deployment, struct mse_error_info *err)
 {
 	struct mse_app_config *config = deployment->config;
@@ -81,7 +88,7 @@ int mse_deploy_check(struct mse_deployment *deployment, struct mse_error_info *e
 	    (result = mse_owner_load(deployment->cli, &deployment->owner, err)) < 0)
 		return result;
 	return mse_deploy_done(deployment, err, "checked %zu entries, %llu bytes, of %s", mse_walk_count(deployment->walk),
-		(unsigned long long)mse_walk_total_size(deployment->walk), config->code.location);
+		(unsigned long long)mse_walk_total_size(deployment->walk), without_dots(config->code.location));
 }
 
 /* secret.json, composed and written in secret memory. */

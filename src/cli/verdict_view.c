@@ -4,8 +4,6 @@
 
 #include "base/text.h"
 
-#define CHAIN_CHECK "certificate-chain"
-
 static const char *result_name(enum mse_check_result result)
 {
 	return result == MSE_CHECK_PASSED ? "passed" : result == MSE_CHECK_FAILED ? "failed" : "not-applicable";
@@ -36,25 +34,10 @@ static int add_checks(json_t *json, const struct mse_verdict *verdict, struct ms
 	return mse_json_set(json, "checks", json_incref(checks), err);
 }
 
-/* Evidence of a simulation that was refused as such is still to be reported as what it is, never as hardware. */
-static bool tells_simulation(const struct mse_verdict *verdict)
-{
-	if (mse_verdict_simulated(verdict))
-		return true;
-	for (size_t i = 0; i < mse_verdict_check_count(verdict); i++) {
-		const struct mse_check *check = mse_verdict_check(verdict, i);
-
-		if (strcmp(check->name, CHAIN_CHECK) == 0 && check->result == MSE_CHECK_FAILED && check->found != NULL &&
-		    strstr(check->found, "simulation root") != NULL)
-			return true;
-	}
-	return false;
-}
-
 int mse_verdict_view_add(json_t *json, const struct mse_verdict *verdict, struct mse_error_info *err)
 {
 	mse_autojson *advisories = json_array();
-	bool simulated = tells_simulation(verdict);
+	bool simulated = mse_verdict_simulated(verdict);
 	const char *tee = simulated ? "sim" : mse_verdict_root_kind(verdict) == MSE_ROOT_NONE ? NULL : mse_verdict_tee(verdict);
 	int result;
 
@@ -79,22 +62,37 @@ static void print_value(struct mse_cli *cli, const char *label, const char *valu
 	free(text);
 }
 
+static void print_check(struct mse_cli *cli, const struct mse_check *check, char *name)
+{
+	const char *result = check->result == MSE_CHECK_NOT_APPLICABLE ? "-" : result_name(check->result);
+	bool same = check->expected != NULL && check->found != NULL && strcmp(check->expected, check->found) == 0;
+
+	if (check->result == MSE_CHECK_PASSED && same) {
+		char *value = strdup(check->found);
+
+		if (value != NULL)
+			mse_cli_say(cli, "  %-8s  %s: as expected: %s", result, name, mse_cli_printable(value));
+		free(value);
+		return;
+	}
+	mse_cli_say(cli, "  %-8s  %s", result, name);
+	print_value(cli, "expected:", check->expected);
+	print_value(cli, "found:   ", check->found);
+}
+
 void mse_verdict_view_print(struct mse_cli *cli, const struct mse_verdict *verdict)
 {
 	for (size_t i = 0; i < mse_verdict_check_count(verdict); i++) {
 		const struct mse_check *check = mse_verdict_check(verdict, i);
 		char *name = strdup(check->name);
 
-		if (name == NULL)
-			return;
-		mse_cli_say(cli, "  %-8s  %s", check->result == MSE_CHECK_NOT_APPLICABLE ? "-" : result_name(check->result), mse_cli_printable(name));
+		if (name != NULL)
+			print_check(cli, check, mse_cli_printable(name));
 		free(name);
-		print_value(cli, "expected:", check->expected);
-		print_value(cli, "found:   ", check->found);
 	}
 }
 
 bool mse_verdict_view_refused_simulation(const struct mse_verdict *verdict)
 {
-	return tells_simulation(verdict) && !mse_verdict_simulated(verdict);
+	return mse_verdict_simulated(verdict) && mse_verdict_root_kind(verdict) != MSE_ROOT_SIMULATION;
 }
