@@ -439,8 +439,3 @@ pid_t mse_channel_server_peer(const struct mse_channel_server *server)
 {
 	return server->peer;
 }
-
-bool mse_channel_server_started(const struct mse_channel_server *server)
-{
-	return server->started;
-}

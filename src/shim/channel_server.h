@@ -62,5 +62,3 @@ int mse_channel_server_stop(struct mse_channel_server *server, struct mse_error_
 
 /* The process that sends, as the kernel says; 0 before its first frame. */
 pid_t mse_channel_server_peer(const struct mse_channel_server *server);
-/* Whether MSE_FRAME_STARTED was told. */
-bool mse_channel_server_started(const struct mse_channel_server *server);

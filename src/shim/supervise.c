@@ -31,7 +31,13 @@
 #define METRICS_INTERVAL_MS 1000u
 /* A timer counts seconds that pass; the expiry is a date, and clocks are set. */
 #define EXPIRY_CHECK_SECONDS 30
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED true
+#define MAX_MESSAGES_SIZE ((size_t)65536)
+#else
+#define SANITIZED false
 #define MAX_MESSAGES_SIZE ((size_t)4096)
+#endif
 
 #define REASON_UNSTABLE "the enclave ends again and again"
 #define REASON_SANDBOX "the sandbox cannot be started"
@@ -51,7 +57,8 @@ struct run {
 	int messages_fd;
 	char line[1024]; /* of a message that is not complete yet */
 	size_t line_size;
-	size_t messages_size; /* read so far */
+	size_t messages_size; /* kept so far */
+	bool quiet; /* no more are kept */
 	uint64_t started_at;
 	enum mse_enclave_status ended_with; /* 0, or the failure that it told */
 	bool killed;
@@ -366,36 +373,55 @@ static void log_message_line(struct run *run)
 	run->line_size = 0;
 }
 
-/* What the loader, bubblewrap or the enclave before its start has to say. Behind the start nothing is kept: what the app
- * writes leaves the enclave sealed, and must not come out here. */
-static void on_messages(evutil_socket_t fd, short what, void *argument)
+/* What the loader, bubblewrap or the enclave has to say before its first status. After that nothing is kept: what the app
+ * writes leaves the enclave sealed, and must not come out here. Returns false when nothing is there now. */
+static bool read_messages(struct run *run)
 {
-	struct shim *shim = argument;
-	struct run *run = &shim->run;
 	char text[1024];
-	ssize_t got = read(fd, text, sizeof text);
-	bool keep = run->channel == NULL || !mse_channel_server_started(run->channel);
+	ssize_t got = read(run->messages_fd, text, sizeof text);
 
-	(void)what;
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
+		return false;
 	if (got <= 0) {
 		log_message_line(run);
-		event_del(run->messages);
-		return;
+		if (run->messages != NULL)
+			event_del(run->messages);
+		return false;
 	}
-	for (ssize_t i = 0; i < got && keep && run->messages_size < MAX_MESSAGES_SIZE; i++, run->messages_size++) {
-		if (text[i] != '\n' && run->line_size < sizeof run->line)
+	for (ssize_t i = 0; i < got && !run->quiet && run->messages_size < MAX_MESSAGES_SIZE; i++, run->messages_size++) {
+		if (text[i] != '\n')
 			run->line[run->line_size++] = text[i];
 		if (text[i] == '\n' || run->line_size == sizeof run->line)
 			log_message_line(run);
 	}
+	return true;
+}
+
+static void on_messages(evutil_socket_t fd, short what, void *argument)
+{
+	struct shim *shim = argument;
+
+	(void)fd;
+	(void)what;
+	read_messages(&shim->run);
+}
+
+static void end_messages(struct run *run)
+{
+	/* What was said before the status is in the pipe by now. */
+	for (unsigned i = 0; i < MAX_MESSAGES_SIZE / 1024 && read_messages(run); i++)
+		;
+	log_message_line(run);
+	/* A sanitizer's report is of no use unread. */
+	run->quiet = !SANITIZED;
 }
 
 static void on_enclave_status(void *context, enum mse_enclave_status told)
 {
 	struct shim *shim = context;
 
+	if (!shim->run.quiet)
+		end_messages(&shim->run);
 	if (shim->ending != NOT_ENDING)
 		return;
 	shim->status.enclave_pid = mse_channel_server_peer(shim->run.channel);
