@@ -69,6 +69,28 @@ static int decide_trust(struct mse_deployment *deployment, struct mse_error_info
 	return 0;
 }
 
+static int fail_unknown_image(struct mse_deployment *deployment, struct mse_error_info *err)
+{
+	mse_cleanup(mse_buffer_freep) struct mse_buffer *names = mse_buffer_new(512);
+	mse_autojson *json = NULL;
+	json_t *images, *image;
+	struct mse_error_info ignored;
+	size_t i;
+
+	if (names == NULL)
+		return mse_fail_nomem(err);
+	if (mse_node_get(deployment->node, "/v1/images", &json, &ignored) == 0 && mse_json_array(json, "images", ANSWER, &images, &ignored) == 0)
+		json_array_foreach (images, i, image) {
+			const char *name = json_string_value(json_object_get(image, "name"));
+
+			if (name != NULL && mse_name_is_valid(name))
+				(void)mse_buffer_printf(names, &ignored, "%s'%s'", mse_buffer_size(names) == 0 ? "" : ", ", name);
+		}
+	return mse_app_config_fail(deployment->config, deployment->config->code.docker_line, err, MSE_ERR_NOT_FOUND,
+		"the node has no image '%.200s', and no alias of that name; it has: %s", deployment->config->code.docker,
+		mse_buffer_size(names) == 0 ? "none" : mse_buffer_text(names));
+}
+
 int mse_deploy_resolve_image(struct mse_deployment *deployment, struct mse_error_info *err)
 {
 	mse_autojson *json = NULL;
@@ -80,7 +102,9 @@ int mse_deploy_resolve_image(struct mse_deployment *deployment, struct mse_error
 	mse_deploy_begin(deployment, "image");
 	if ((result = mse_node_escape(requested, &escaped, err)) < 0 || (result = mse_format(&path, err, "/v1/images/resolve?name=%s", escaped)) < 0)
 		return result;
-	if ((result = mse_node_get(deployment->node, path, &json, err)) < 0)
+	if ((result = mse_node_get(deployment->node, path, &json, err)) == MSE_ERR_NOT_FOUND)
+		return fail_unknown_image(deployment, err);
+	if (result < 0)
 		return mse_context(err, "%s:%zu: docker = \"%s\"", deployment->config->file_name, deployment->config->code.docker_line, requested);
 	if ((result = mse_json_string(json, "name", ANSWER, &name, err)) < 0 || (result = mse_json_string(json, "digest", ANSWER, &digest, err)) < 0 ||
 	    (result = mse_json_bool(json, "alias", ANSWER, &alias, err)) < 0 ||
@@ -323,6 +347,22 @@ int mse_deploy_start(struct mse_deployment *deployment, struct mse_error_info *e
 		deployment->id);
 }
 
+/* Where a replacement fails, its owner needs to know whether the app from before still serves. */
+static void say_replaced(struct mse_deployment *deployment)
+{
+	mse_autofree char *path = NULL;
+	mse_autojson *app = NULL;
+	struct mse_error_info ignored;
+	const char *status;
+
+	if (deployment->replaces[0] == 0 || mse_format(&path, &ignored, "/v1/apps/%s", deployment->replaces) < 0 ||
+	    mse_node_get(deployment->node, path, &app, &ignored) < 0)
+		return;
+	status = json_string_value(json_object_get(app, "status"));
+	if (status != NULL && strcmp(status, "stopped") == 0)
+		mse_cli_say(deployment->cli, "the instance %.12s…, which was to be replaced, is stopped already", deployment->replaces);
+}
+
 void mse_deploy_abandon(struct mse_deployment *deployment)
 {
 	static const char body[] = "{}";
@@ -340,6 +380,7 @@ void mse_deploy_abandon(struct mse_deployment *deployment)
 	};
 
 	mse_interrupt_forget();
+	say_replaced(deployment);
 	if (mse_format(&path, &err, "/v1/apps/%s/stop", deployment->id) < 0)
 		return;
 	if (mse_node_post_signed(deployment->node, path, &deployment->owner, &request, &app, &err) == 0)
