@@ -510,7 +510,7 @@ static void slow_heads_bodies_and_readers_run_out_of_time(void **state)
 	int slow_head, silent, body, idle;
 
 	(void)state;
-	options.limits.head_timeout_ms = options.limits.body_timeout_ms = options.limits.idle_timeout_ms = 100;
+	options.limits.head_timeout_ms = options.limits.body_timeout_ms = options.limits.idle_timeout_ms = 400;
 	options.unix_socket = true;
 	site = site_start(&options);
 	silent = client_connect(site);
@@ -559,12 +559,12 @@ static void a_slow_handler_is_not_the_clients_fault(void **state)
 	int fd;
 
 	(void)state;
-	options.limits.head_timeout_ms = options.limits.body_timeout_ms = options.limits.idle_timeout_ms = 50;
+	options.limits.head_timeout_ms = options.limits.body_timeout_ms = options.limits.idle_timeout_ms = 200;
 	site = site_start(&options);
 	fd = client_connect(site);
 	client_send(fd, "GET / HTTP/1.1\r\n" HOST "\r\n");
 	wait_for(&handler_waits);
-	client_expect_silence(fd, 300);
+	client_expect_silence(fd, 700);
 	sem_post(&handler_may_go);
 	sem_post(&handler_may_go);
 	client_expect(fd, "", 200, "abc");

@@ -443,7 +443,7 @@ static void *use_tls(void *arg)
 			tls_send(&client, "GET / HTTP/1.1\r\n" HOST "\r\n");
 			if (i % 4 == 3 && k == 4)
 				break;
-			tls_expect(&client, "HTTP/1.1 200", "ok");
+			tls_expect(&client, "HTTP/1.1 200", "ok\r\n0\r\n\r\n");
 		}
 		tls_close(&client);
 	}
