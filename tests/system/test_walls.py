@@ -1,0 +1,74 @@
+"""What an application cannot do, and what the host does not see."""
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import mse
+from test_refused import CODE, PLAINTEXTS, SECRET
+
+
+def test_no_way_to_start_a_process_works_and_the_app_lives_on(owner, node):
+    app = owner.deploy(owner.project("processes", "processes"))
+    enclave = node.enclave_of(app.id)
+    lines = app.get("/").splitlines()
+    assert len(lines) > 15
+    # The C library's own system() has no other way to say it than the status of a shell that could not be started.
+    assert all(re.search(r": (PermissionError|OSError|BlockingIOError)", line) for line in lines), lines
+    by_audit = [line for line in lines if line.startswith(("os.fork:", "os.system:", "subprocess.run:", "os.posix_spawn:", "os.execv:"))]
+    assert len(by_audit) == 5 and all("no-new-process" in line for line in by_audit), by_audit
+    assert app.get("/children").strip() == "no children"
+    assert node.enclave_of(app.id) == enclave, "the enclave is the one that it was"
+    assert mse.children(enclave) == []
+    assert app.status_code("/health") == 200
+    app.stop()
+
+
+def test_nothing_that_the_node_stores_receives_or_logs_is_plaintext(folder):
+    """Code, names of files, secrets and output of an application, looked for in everything of the node's."""
+    node = mse.Node(folder / "node").start()
+    try:
+        owner = mse.Owner(folder / "owner", node)
+        code = {**CODE, "a-very-private-name.txt": "the-content-of-a-file", "deep/folder-that-nobody-knows/x.py": "# nothing"}
+        code["app.py"] += '\n\n@app.route("/print")\ndef output():\n    print("what-the-app-printed", flush=True)\n    return "answer-of-the-app"\n'
+        app = owner.deploy(owner.project("searched", code, secrets=SECRET))
+        assert app.get("/print?query-of-a-user", "-H", "Cookie: cookie-of-a-user") == "answer-of-the-app"
+        mse.wait_until(lambda: "what-the-app-printed" in app.logs(), what="the log")
+        private = [*PLAINTEXTS, b"a-very-private-name", b"the-content-of-a-file", b"folder-that-nobody-knows", b"what-the-app-printed",
+                   b"answer-of-the-app", b"query-of-a-user", b"cookie-of-a-user", b"app:app"]
+
+        def search():
+            found = []
+            for path in (folder / "node").rglob("*"):
+                if path.is_file() and not path.is_symlink():
+                    data = str(path).encode() + path.read_bytes()
+                    found += [(path, text) for text in private if text in data]
+            return found
+
+        assert (folder / "node" / "data" / "apps" / app.id / "log").stat().st_size > 0
+        assert search() == []
+        for pid in [node.process.pid, node.shim_of(app.id), *mse.descendants(node.shim_of(app.id))]:
+            for file in ("cmdline", "environ"):
+                data = Path(f"/proc/{pid}/{file}").read_bytes()
+                assert not any(text in data for text in private)
+        app.stop()
+        assert search() == []
+    finally:
+        node.destroy()
+
+
+def test_the_enclave_runs_as_nobody_of_the_hosts_without_capabilities_and_with_a_filter(owner, node):
+    apps = [owner.deploy(owner.project(f"walls{number}", CODE, secrets=SECRET)) for number in range(2)]
+    uids = set()
+    for app in apps:
+        status = Path(f"/proc/{node.enclave_of(app.id)}/status").read_text()
+        fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+        uids.add(fields["Uid"].split()[0])
+        assert fields["Uid"].split()[0] not in ("0", "65534")
+        assert fields["Seccomp"] == "2" and fields["NoNewPrivs"] == "1"
+        assert int(fields["CapEff"], 16) == int(fields["CapBnd"], 16) == 0
+    assert len(uids) == 2, "each app has a user of its own"
+    for app in apps:
+        app.stop()
