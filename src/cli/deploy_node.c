@@ -8,6 +8,8 @@
 #include "ratls/session.h"
 
 #define SPAWN_SECONDS 60u
+/* Where the plan sets no limit: every app ends some day, its certificate after 397 days at the latest. */
+#define UNLIMITED_SECONDS ((uint64_t)365 * 86400)
 #define ANSWER "the node's answer"
 
 int mse_deploy_contact_node(struct mse_deployment *deployment, struct mse_error_info *err)
@@ -187,8 +189,10 @@ static int set_limits(struct mse_deployment *deployment, struct mse_manifest *ma
 	    (result = mse_json_u64(plan, "cpu_millis", ANSWER, 1, INT64_MAX, &manifest->cpu_millis, err)) < 0 ||
 	    (result = mse_json_u64(plan, "storage", ANSWER, 1, INT64_MAX, &manifest->storage, err)) < 0 ||
 	    (result = mse_json_u64(plan, "threads", ANSWER, 1, INT64_MAX, &manifest->threads, err)) < 0 ||
-	    (result = mse_json_u64(plan, "lifetime", ANSWER, 1, (uint64_t)100 * 366 * 86400, &lifetime, err)) < 0)
+	    (result = mse_json_u64(plan, "lifetime", ANSWER, 0, (uint64_t)100 * 366 * 86400, &lifetime, err)) < 0)
 		return result;
+	if (lifetime == 0)
+		lifetime = UNLIMITED_SECONDS;
 	/* The node measures a lifetime by its own clock. */
 	if (deployment->info.time < now)
 		now = deployment->info.time;

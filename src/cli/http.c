@@ -116,6 +116,7 @@ int mse_http_perform(CURL *handle, const char *what, struct mse_http_answer *ans
 	    (result = mse_http_set(handle, CURLOPT_WRITEDATA, answer->body, err)) < 0)
 		return result;
 	code = curl_easy_perform(handle);
+	answer->unreachable = code == CURLE_COULDNT_CONNECT;
 	curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, NULL);
 	if (code != CURLE_OK)
 		return fail_curl(code, mse_cli_printable(detail), what, err);

@@ -8,6 +8,7 @@
 
 struct mse_http_answer {
 	long status;
+	bool unreachable; /* no connection could be made */
 	struct mse_buffer *body; /* capped at birth; emptied before each request */
 };
 void mse_http_answer_clear(struct mse_http_answer *answer);

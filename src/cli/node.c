@@ -145,7 +145,7 @@ static int perform(struct mse_node *node, struct mse_error_info *err)
 	if (result < 0)
 		return result;
 	if ((result = mse_http_perform(node->handle, what, &node->answer, err)) < 0)
-		return result;
+		return node->answer.unreachable ? mse_fail(err, result, "%s does not answer: is msed running there?", what) : result;
 	return node->answer.status >= 200 && node->answer.status < 300 ? 0 : fail_refused(node, err);
 }
 
