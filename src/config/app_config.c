@@ -178,13 +178,18 @@ static int take_application(struct mse_app_config *config, const struct mse_toml
 		&config->code.python_application_line, err);
 	const char *text = config->code.python_application;
 	const char *colon;
+	size_t attribute_size;
 
 	if (result < 0)
 		return result;
 	colon = strchr(text, ':');
-	if (colon == NULL || !is_dotted_name(text, (size_t)(colon - text)) || !is_dotted_name(colon + 1, strlen(colon + 1))) {
+	attribute_size = colon == NULL ? 0 : strlen(colon + 1);
+	/* A factory: called once, without arguments. */
+	if (attribute_size > 2 && strcmp(colon + 1 + attribute_size - 2, "()") == 0)
+		attribute_size -= 2;
+	if (colon == NULL || !is_dotted_name(text, (size_t)(colon - text)) || !is_dotted_name(colon + 1, attribute_size)) {
 		return mse_app_config_fail(config, config->code.python_application_line, err, MSE_ERR_INPUT,
-			"'code.python_application' must be \"module:attribute\", such as \"app:app\" or \"package.module:app\", not \"%s\"", text);
+			"'code.python_application' must be \"module:attribute\", such as \"app:app\" or \"package.module:make_app()\", not \"%s\"", text);
 	}
 	result = mse_format(&config->code.module, err, "%.*s", (int)(colon - text), text);
 	return result < 0 ? result : mse_strdup(colon + 1, &config->code.attribute, err);

@@ -28,7 +28,7 @@ struct mse_app_config {
 		size_t location_line;
 		char *python_application; /* "package.module:attribute" as given */
 		char *module;             /* "package.module" */
-		char *attribute;          /* "app", or dotted: "factory.app" */
+		char *attribute;          /* "app", or dotted: "factory.app"; a factory has its "()" */
 		char *module_path;        /* relative to location, "package/module.py" or "package/module/__init__.py"; set by mse_app_config_check_files() */
 		size_t python_application_line;
 		char *healthcheck_endpoint; /* begins with '/' */
