@@ -373,7 +373,8 @@ static void collect(struct mse_http_connection *connection)
 		connection->job = NULL;
 		pthread_cond_broadcast(&request->changed);
 	}
-	if (mse_http_bytes_size(&connection->sending) == 0 && mse_http_bytes_size(&connection->output) > 0 && (request == NULL || !request->head_open)) {
+	if (mse_http_bytes_size(&connection->sending) == 0 && mse_http_bytes_size(&connection->output) > 0 &&
+		(request == NULL || !request->head_open)) {
 		struct mse_http_bytes empty = connection->sending;
 
 		connection->sending = connection->output;

@@ -68,8 +68,8 @@ enum mse_http1_scan { MSE_HTTP1_MORE, MSE_HTTP1_FOUND, MSE_HTTP1_REFUSED };
 enum mse_http1_scan mse_http1_scan(struct mse_http1 *parser, const uint8_t *data, size_t size);
 /* How much storage the head that was found needs. */
 size_t mse_http1_storage_size(const struct mse_http1 *parser);
-/* Parses the head that was found; storage, aligned as malloc() does, must live as long as *head. 0, or the status to refuse with. is_tls tells which scheme
- * a target in absolute form may have. */
+/* Parses the head that was found; storage, aligned as malloc() does, must live as long as *head. 0, or the status to refuse with. is_tls
+ * tells which scheme a target in absolute form may have. */
 int mse_http1_head(struct mse_http1 *parser, const uint8_t *data, bool is_tls, void *storage, struct mse_http_head *head);
 /* The next bytes of the body, until parser->complete; *ret_consumed says how many belonged to it. 0, or the status to refuse with. */
 int mse_http1_body(struct mse_http1 *parser, const uint8_t *data, size_t size, size_t *ret_consumed);

@@ -30,7 +30,14 @@ struct mse_http_connection;
 struct mse_http_loop;
 
 /* Each kind has one duration, so that its list is in the order of expiry and a timer costs nothing to restart. */
-enum mse_http_timer_kind { MSE_HTTP_TIMER_HEAD, MSE_HTTP_TIMER_IDLE, MSE_HTTP_TIMER_BODY, MSE_HTTP_TIMER_WRITE, MSE_HTTP_TIMER_LINGER, MSE_HTTP_TIMER_KINDS };
+enum mse_http_timer_kind {
+	MSE_HTTP_TIMER_HEAD,
+	MSE_HTTP_TIMER_IDLE,
+	MSE_HTTP_TIMER_BODY,
+	MSE_HTTP_TIMER_WRITE,
+	MSE_HTTP_TIMER_LINGER,
+	MSE_HTTP_TIMER_KINDS,
+};
 
 struct mse_http_timer {
 	TAILQ_ENTRY(mse_http_timer) entry;
@@ -73,7 +80,6 @@ struct mse_http_request {
 	bool no_body;   /* HEAD, 204, 304 */
 	bool chunked;
 	bool ended;
-	unsigned status;
 	int64_t length; /* as announced; -1: not */
 	uint64_t written;
 

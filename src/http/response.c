@@ -220,7 +220,6 @@ static int start(struct mse_http_request *request, struct response_head *head, s
 	connection->held_from = mse_http_bytes_size(&connection->output);
 	request->started = true;
 	request->head_open = true;
-	request->status = head->status;
 	request->length = head->length;
 	request->no_body = request->head.is_head || head->status == 204 || head->status == 304;
 	return put_head(&connection->output, head) ? 0 : fail_broken(request, err);
