@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -20,6 +21,7 @@
 #define UPLOAD_BLOCK ((size_t)256 * 1024)
 /* The owner's clock may be a little ahead of ours. */
 #define EXPIRY_GRACE_SECONDS 60
+#define PORT_WAIT_MS 3000u
 /* A certificate that carries evidence lives so long at most (protocol.md, "Evidence"). */
 #define MAX_LIFETIME_SECONDS (INT64_C(397) * 24 * 3600)
 
@@ -405,6 +407,16 @@ static int record(struct deployment *deployment, struct mse_error_info *err)
 	return 0;
 }
 
+/* The kernel may take a moment to end the last process that holds the port; the app's next instance is to get the same one. */
+static void await_port(uint16_t port)
+{
+	const struct timespec pause = { .tv_nsec = 5 * 1000 * 1000 };
+	uint64_t deadline = mse_monotonic_ms() + PORT_WAIT_MS;
+
+	while (!port_is_free(port) && mse_monotonic_ms() < deadline)
+		nanosleep(&pause, NULL);
+}
+
 static int stop_held(struct mse_node *node, const struct mse_app *app, const char *reason, struct mse_error_info *err)
 {
 	int result = mse_supervisor_hold(node->supervisor, app->id, err);
@@ -413,6 +425,8 @@ static int stop_held(struct mse_node *node, const struct mse_app *app, const cha
 		return result;
 	result = mse_app_stop(node, app, reason, err);
 	mse_supervisor_release(node->supervisor, app->id);
+	if (result == 0)
+		await_port(app->port);
 	if (result == 0)
 		mse_log("app %.12s: stopped (%s)", app->id, reason);
 	return result;

@@ -300,7 +300,7 @@ static int extract_tar(const char *from, const char *root, uint64_t *dropped, st
 	if (in == NULL || out == NULL || real_root == NULL)
 		result = mse_fail_nomem(err);
 	/* Links inside an image are commonly absolute, so entries are held below the root by refusing to walk through any link. */
-	else if (archive_write_disk_set_options(out, ARCHIVE_EXTRACT_OWNER | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_UNLINK |
+	else if (archive_write_disk_set_options(out, ARCHIVE_EXTRACT_OWNER | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME |
 			 ARCHIVE_EXTRACT_SECURE_SYMLINKS | ARCHIVE_EXTRACT_SECURE_NODOTDOT) < ARCHIVE_OK ||
 		 archive_read_support_filter_all(in) < ARCHIVE_WARN || archive_read_support_format_tar(in) < ARCHIVE_WARN ||
 		 archive_read_support_format_empty(in) < ARCHIVE_WARN)
