@@ -24,6 +24,7 @@ void mse_shim_inputs_free(struct mse_shim_inputs *inputs)
 		return;
 	mse_manifest_free(inputs->manifest);
 	free(inputs->manifest_bytes);
+	file_clear(&inputs->image);
 	file_clear(&inputs->bundle);
 	for (size_t i = 0; i < MSE_MANIFEST_MAX_FILES; i++)
 		file_clear(&inputs->runtime[i]);
@@ -88,16 +89,32 @@ static int check_runtime(const struct mse_shim_config *config, struct mse_shim_i
 	return 0;
 }
 
-static int check_image(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs, struct mse_error_info *err)
+int mse_shim_inputs_check_image(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs, struct mse_error_info *err)
 {
 	uint8_t digest[MSE_TREE_DIGEST_SIZE];
-	int result = mse_tree_digest_dir_cached(config->image, config->image_cache, digest, NULL, err);
+	char path[64];
+	int result;
 
+	/* The folder that will be mounted, whatever its path leads to by now. */
+	snprintf(path, sizeof path, "/proc/self/fd/%d", inputs->image.fd);
+	result = mse_tree_digest_dir_cached(path, config->image_cache, digest, NULL, err);
 	if (result < 0)
 		return mse_context(err, "image '%s'", inputs->manifest->image_name);
 	if (memcmp(digest, inputs->manifest->image_digest, sizeof digest) != 0)
 		return mse_fail(err, MSE_ERR_CRYPTO, "image '%s' is not the one that the manifest names: its files differ", inputs->manifest->image_name);
 	return 0;
+}
+
+static int check_image(const struct mse_shim_config *config, struct mse_shim_inputs *inputs, struct mse_error_info *err)
+{
+	int result = mse_strdup(config->image, &inputs->image.path, err);
+
+	if (result < 0)
+		return result;
+	inputs->image.fd = open(config->image, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (inputs->image.fd < 0)
+		return mse_fail_errno(err, "image '%s' cannot be opened", inputs->manifest->image_name);
+	return mse_shim_inputs_check_image(config, inputs, err);
 }
 
 /* A health check is asked for with it: no byte of it may end a line or a field. */
@@ -139,7 +156,7 @@ int mse_shim_inputs_check(const struct mse_shim_config *config, struct mse_shim_
 
 	if (inputs == NULL)
 		return mse_fail_nomem(err);
-	inputs->bundle.fd = -1;
+	inputs->image.fd = inputs->bundle.fd = -1;
 	for (size_t i = 0; i < MSE_MANIFEST_MAX_FILES; i++)
 		inputs->runtime[i].fd = -1;
 	if ((result = read_manifest(config, inputs, err)) < 0 || (result = check_runtime(config, inputs, err)) < 0 ||

@@ -10,7 +10,7 @@
 
 struct mse_shim_file {
 	char *path;
-	char *name; /* in the manifest; NULL for the bundle */
+	char *name; /* of a runtime file in the manifest; NULL for the others */
 	int fd;
 };
 
@@ -21,6 +21,7 @@ struct mse_shim_inputs {
 	size_t manifest_size;
 	uint8_t signature[MSE_SIGNATURE_SIZE];
 	uint8_t measurement[MSE_SHA256_SIZE];
+	struct mse_shim_file image; /* a folder */
 	struct mse_shim_file bundle;
 	struct mse_shim_file runtime[MSE_MANIFEST_MAX_FILES];
 	size_t runtime_count;
@@ -32,6 +33,8 @@ struct mse_shim_inputs {
 /* Reads the manifest and its signature in the current folder, and compares every digest with the files. What does not match is
  * MSE_ERR_CRYPTO or MSE_ERR_NOT_FOUND with a message that names what differs; it is fit to be shown as an app's reason. */
 int mse_shim_inputs_check(const struct mse_shim_config *config, struct mse_shim_inputs **ret_inputs, struct mse_error_info *err);
+/* Compares the image's digest once more: files under its folder may have been changed since. */
+int mse_shim_inputs_check_image(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs, struct mse_error_info *err);
 void mse_shim_inputs_free(struct mse_shim_inputs *inputs);
 MSE_DEFINE_CLEANUP(struct mse_shim_inputs, mse_shim_inputs_free)
 

@@ -30,17 +30,16 @@ void mse_sandbox_sources_clear(struct mse_sandbox_sources *sources)
 	*sources = (struct mse_sandbox_sources){ 0 };
 }
 
-/* A detached, read-only mount of what fd, or path, is. */
-static int detach(int fd, const char *path, int *ret_tree, struct mse_error_info *err)
+/* A detached, read-only mount of what was checked. */
+static int detach(const struct mse_shim_file *file, int *ret_tree, struct mse_error_info *err)
 {
 	struct mount_attr attributes = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, .propagation = MS_PRIVATE };
-	mse_autoclose int tree = fd >= 0 ? open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH)
-					 : open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	mse_autoclose int tree = open_tree(file->fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
 
 	if (tree < 0)
-		return mse_fail_errno(err, "cannot take '%s' into the sandbox", path);
+		return mse_fail_errno(err, "cannot take '%s' into the sandbox", file->path);
 	if (mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) < 0)
-		return mse_fail_errno(err, "cannot make '%s' read-only in the sandbox", path);
+		return mse_fail_errno(err, "cannot make '%s' read-only in the sandbox", file->path);
 	*ret_tree = mse_steal_fd(&tree);
 	return 0;
 }
@@ -124,14 +123,14 @@ static void trees_clear(struct trees *trees)
 }
 
 /* Before the namespace is left: descriptors belong to the mounts of the one in which they were opened. */
-static int detach_all(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs, struct trees *trees, struct mse_error_info *err)
+static int detach_all(const struct mse_shim_inputs *inputs, struct trees *trees, struct mse_error_info *err)
 {
-	int result = detach(-1, config->image, &trees->image, err);
+	int result = detach(&inputs->image, &trees->image, err);
 
 	if (result == 0)
-		result = detach(inputs->bundle.fd, inputs->bundle.path, &trees->bundle, err);
+		result = detach(&inputs->bundle, &trees->bundle, err);
 	for (size_t i = 0; result == 0 && i < inputs->runtime_count; i++)
-		result = detach(inputs->runtime[i].fd, inputs->runtime[i].path, &trees->runtime[i], err);
+		result = detach(&inputs->runtime[i], &trees->runtime[i], err);
 	return result;
 }
 
@@ -176,7 +175,7 @@ static int stage(const struct mse_shim_config *config, const struct mse_shim_inp
 
 	for (size_t i = 0; i < MSE_MANIFEST_MAX_FILES; i++)
 		trees.runtime[i] = -1;
-	if ((result = detach_all(config, inputs, &trees, err)) < 0 || (result = enter_namespace(inputs, err)) < 0 ||
+	if ((result = detach_all(inputs, &trees, err)) < 0 || (result = enter_namespace(inputs, err)) < 0 ||
 	    (result = attach_image(trees.image, &sources->image, err)) < 0 ||
 	    (result = attach_file(trees.bundle, &inputs->bundle, "bundle", &sources->bundle, err)) < 0)
 		return result;
@@ -210,7 +209,7 @@ int mse_sandbox_mount(const struct mse_shim_config *config, const struct mse_shi
 	*ret_sources = (struct mse_sandbox_sources){ 0 };
 	if (geteuid() == 0)
 		return stage(config, inputs, volumes, ret_sources, err);
-	if ((result = mse_strdup(config->image, &ret_sources->image, err)) < 0 ||
+	if ((result = in_place(&inputs->image, &ret_sources->image, err)) < 0 ||
 	    (result = in_place(&inputs->bundle, &ret_sources->bundle, err)) < 0)
 		return result;
 	for (size_t i = 0; result == 0 && i < inputs->runtime_count; i++)

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,6 +39,8 @@
 #define SANITIZED false
 #define MAX_MESSAGES_SIZE ((size_t)4096)
 #endif
+
+#define MAX_OWN_LOG_SIZE (1024 * 1024)
 
 #define REASON_UNSTABLE "the enclave ends again and again"
 #define REASON_SANDBOX "the sandbox cannot be started"
@@ -538,6 +541,31 @@ static int try_start(struct shim *shim, struct mse_error_info *err)
 	return mse_sandbox_start(shim->config, shim->inputs, &descriptors, &shim->run.pid, err);
 }
 
+/* The shim's own log is a file that only grows while it runs, and an enclave can end very often. */
+static void limit_own_log(void)
+{
+	struct stat status;
+
+	if (fstat(STDERR_FILENO, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > MAX_OWN_LOG_SIZE && ftruncate(STDERR_FILENO, 0) == 0)
+		mse_log("the lines before this one were dropped");
+}
+
+static void on_restart(evutil_socket_t fd, short what, void *argument)
+{
+	struct shim *shim = argument;
+	struct mse_error_info err;
+
+	(void)fd;
+	(void)what;
+	limit_own_log();
+	if (mse_shim_inputs_check_image(shim->config, shim->inputs, &err) < 0) {
+		mse_log("%s", err.message);
+		give_up(shim, err.message);
+		return;
+	}
+	start_enclave(shim);
+}
+
 static void start_enclave(struct shim *shim)
 {
 	struct mse_error_info err;
@@ -548,13 +576,6 @@ static void start_enclave(struct shim *shim)
 	mse_log("cannot start the enclave: %s", err.message);
 	mse_channel_server_free(mse_steal(shim->run.channel));
 	enclave_ended(shim);
-}
-
-static void on_restart(evutil_socket_t fd, short what, void *argument)
-{
-	(void)fd;
-	(void)what;
-	start_enclave(argument);
 }
 
 /* ---- the beginning ---- */
@@ -636,6 +657,7 @@ static void begin(struct shim *shim, const struct mse_shim_status *last)
 {
 	struct mse_error_info err;
 
+	mse_log("supervising instance %.12s at port %u", shim->config->instance_id, shim->config->port);
 	shim->status.restarts = last->restarts;
 	memcpy(shim->status.measurement, last->measurement, sizeof last->measurement);
 	/* An app that was being stopped when the last shim ended is stopped, whatever that one had reached; and of an expired app

@@ -989,6 +989,48 @@ static void a_changed_image_is_refused_although_its_digest_was_kept(void **state
 	refused(app, "image 'nothing' is not the one that the manifest names");
 }
 
+static bool runs_again_or_not(const struct mse_shim_status *status)
+{
+	return is_on_error(status) || (is_initializing(status) && status->restarts > 0);
+}
+
+static void an_image_changed_while_the_app_runs_is_found_at_the_restart(void **state)
+{
+	struct app *app = new_app("status:1 wait");
+
+	(void)state;
+	start(app);
+	await(app, is_initializing);
+	put(app, "image/usr/share/another", "file", 0644);
+	kill((pid_t)app->status.enclave_pid, SIGKILL);
+	await(app, runs_again_or_not);
+	assert_string_equal(app->status.reason, "image 'nothing' is not the one that the manifest names: its files differ");
+	stop(app);
+	end(app);
+}
+
+static void another_image_at_the_same_path_is_not_used_by_a_restart(void **state)
+{
+	struct app *app = new_app("probe status:1 wait");
+	mse_autofree char *log = NULL;
+
+	(void)state;
+	if (geteuid() != 0)
+		return;
+	start(app);
+	await(app, is_initializing);
+	assert_int_equal(rename(path_in(app, "image"), path_in(app, "image.old")), 0);
+	make_image(app);
+	put(app, "image/usr/share/marker", "of an attack", 0644);
+	kill((pid_t)app->status.enclave_pid, SIGKILL);
+	await(app, runs_again_or_not);
+	assert_int_equal(app->status.state, MSE_SHIM_INITIALIZING);
+	log = app_log(app);
+	expect_not(log, "of an attack");
+	stop(app);
+	end(app);
+}
+
 static void another_program_is_refused(void **state)
 {
 	struct app *app = new_app("status:1 wait");
@@ -1321,6 +1363,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(a_changed_bundle_is_refused, clean_up),
 		cmocka_unit_test_teardown(a_missing_bundle_is_refused, clean_up),
 		cmocka_unit_test_teardown(a_changed_image_is_refused_although_its_digest_was_kept, clean_up),
+		cmocka_unit_test_teardown(an_image_changed_while_the_app_runs_is_found_at_the_restart, clean_up),
+		cmocka_unit_test_teardown(another_image_at_the_same_path_is_not_used_by_a_restart, clean_up),
 		cmocka_unit_test_teardown(another_program_is_refused, clean_up),
 		cmocka_unit_test_teardown(another_library_is_refused, clean_up),
 		cmocka_unit_test_teardown(a_manifest_without_the_program_is_refused, clean_up),
