@@ -436,6 +436,9 @@ int mse_store_status(struct mse_store *store, const char *id, const struct mse_s
 
 	if ((result = mse_store_find(store, id, &app, err)) < 0)
 		return result;
+	/* "stopped" is only said of an app whose storage is gone and whose name is free to be deployed again. */
+	if (status->state == MSE_SHIM_STOPPED && !status->final)
+		return 0;
 	if (app->stopped_at != 0 || (status->state == app->state && status->restarts == app->restarts && status->provisioned == app->provisioned &&
 		    strcmp(status->reason, app->reason) == 0 && !status->final))
 		return 0;

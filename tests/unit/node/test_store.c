@@ -223,6 +223,7 @@ static void ports_and_users_go_round_and_end(void **state)
 static void a_stopped_app_stays_stopped(void **state)
 {
 	mse_cleanup(mse_app_freep) struct mse_app *app = app_of("demo", 1);
+	mse_cleanup(mse_app_freep) struct mse_app *ending = NULL;
 	mse_cleanup(mse_app_freep) struct mse_app *found = NULL;
 	mse_autojson *events = NULL;
 	static const char *const expected[] = { "deployed", "initializing", "provisioned", "running", "stopped" };
@@ -231,6 +232,9 @@ static void a_stopped_app_stays_stopped(void **state)
 	say(*state, app, MSE_SHIM_INITIALIZING, false, "");
 	say(*state, app, MSE_SHIM_INITIALIZING, false, "");
 	say(*state, app, MSE_SHIM_RUNNING, false, "");
+	say(*state, app, MSE_SHIM_STOPPED, false, "stopped by its owner");
+	assert_works(mse_store_find(*state, app->id, &ending, &err));
+	assert_int_equal(ending->state, MSE_SHIM_RUNNING);
 	say(*state, app, MSE_SHIM_STOPPED, true, "stopped by its owner");
 	say(*state, app, MSE_SHIM_RUNNING, false, "");
 	assert_works(mse_store_find(*state, app->id, &found, &err));
