@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PREFIX = Path(os.environ.get("MSE_PREFIX", ROOT / "build"))
-STORE = Path(os.environ.get("MSE_STORE", ROOT / "build" / "store"))
+PREFIX = Path(os.environ.get("MSE_PREFIX", ROOT / "build")).resolve()
+STORE = Path(os.environ.get("MSE_STORE", ROOT / "build" / "store")).resolve()
 BIN = PREFIX / "bin"
 SANITIZED = (PREFIX / "lib" / "libasan.so.8").exists()
 # A sanitized build is several times slower, and the machine may be busy.
