@@ -288,8 +288,11 @@ static void read_line(int fd, char *to, size_t size)
 
 static void grow_body(struct answer *answer, size_t size)
 {
-	answer->body = realloc(answer->body, answer->body_size + size + 1);
-	assert_non_null(answer->body);
+	if (answer->body_size + size + 1 > answer->body_capacity) {
+		answer->body_capacity = 2 * (answer->body_size + size + 1);
+		answer->body = realloc(answer->body, answer->body_capacity);
+		assert_non_null(answer->body);
+	}
 	answer->body[answer->body_size + size] = 0;
 }
 

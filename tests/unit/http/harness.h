@@ -57,6 +57,7 @@ struct answer {
 	char head[16384];
 	char *body;
 	size_t body_size;
+	size_t body_capacity;
 	bool chunked;
 };
 /* One response; is_head: none has a body. */
