@@ -170,11 +170,13 @@ int mse_image_store_lock(const char *store, bool exclusive, int *ret_fd, struct 
 	return lock_file(path, exclusive ? LOCK_EX : LOCK_SH, ret_fd, err);
 }
 
-/* Under the store's lock, so that a draft without a held lock is one that nobody makes any more. */
+/* Under the store's lock, so that a draft without a held lock is one that nobody makes any more. One that cannot be removed
+ * yet, because a program of a killed build is still at work in it, stays for the next time. */
 static int remove_stale_drafts(const char *store, struct mse_error_info *err)
 {
 	DIR *folder = opendir(store);
 	const struct dirent *entry;
+	struct mse_error_info ignored;
 	int result = 0;
 
 	if (folder == NULL)
@@ -190,7 +192,7 @@ static int remove_stale_drafts(const char *store, struct mse_error_info *err)
 			break;
 		fd = open(lock, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 		if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0)
-			result = mse_tree_remove(path, err);
+			mse_tree_remove(path, &ignored);
 	}
 	closedir(folder);
 	return result;
