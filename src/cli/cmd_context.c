@@ -35,7 +35,7 @@ int mse_cmd_context_export(struct mse_cli *cli, struct mse_error_info *err)
 	mse_cli_say(cli, "wrote the context of '%s' (%.12s…) to %s\n  signed by the owner's key, fingerprint %s\n"
 		"Give the file away, and the fingerprint by another way: 'mse verify %s --context %s%s' shows it.", context->name, stored->id_text, output,
 		fingerprint, context->url, output, context->has_simulation_root ? " --allow-simulation" : "");
-	answer = json_pack("{s:s, s:s, s:s, s:s, s:s}", "path", output, "id", stored->id_text, "name", context->name, "url", context->url, "fingerprint",
+	answer = json_pack("{s:b, s:s, s:s, s:s, s:s, s:s}", "simulated", context->has_simulation_root ? 1 : 0, "path", output, "id", stored->id_text, "name", context->name, "url", context->url, "fingerprint",
 		fingerprint);
 	return answer == NULL ? mse_fail_nomem(err) : mse_cli_answer(cli, answer, err);
 }

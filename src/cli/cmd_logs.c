@@ -220,6 +220,7 @@ int mse_cmd_logs(struct mse_cli *cli, struct mse_error_info *err)
 	struct mse_log_reader reader = { 0 };
 	struct log_output output = { .cli = cli, .json = cli->json, .to_terminal = isatty(STDOUT_FILENO) };
 	struct mse_owner owner = { 0 };
+	bool simulated;
 	const char *id;
 	int result;
 
@@ -231,6 +232,9 @@ int mse_cmd_logs(struct mse_cli *cli, struct mse_error_info *err)
 		return mse_context(err, "the log of '%.64s' can be read only where it was deployed from", cli->args.operands[0]);
 	if ((result = mse_owner_load_existing(cli, &owner, err)) < 0)
 		return result;
+	simulated = json_is_true(json_object_get(stored->json, "simulated"));
+	if (simulated)
+		fputs("SIMULATED: the operator of this machine can read everything in this app, and this log.\n", stderr);
 	memcpy(reader.instance_id, stored->id, sizeof reader.instance_id);
 	memcpy(reader.enclave_key, stored->box_key, sizeof reader.enclave_key);
 	reader.owner = &owner.log;
@@ -240,7 +244,8 @@ int mse_cmd_logs(struct mse_cli *cli, struct mse_error_info *err)
 		result = follow(cli, node, id, &reader, &output, err);
 	mse_owner_clear(&owner);
 	if (result == 0 && list != NULL) {
-		mse_autojson *answer = json_pack("{s:s, s:O, s:b}", "id", id, "records", list, "complete", output.findings == 0 ? 1 : 0);
+		mse_autojson *answer = json_pack("{s:s, s:b, s:O, s:b}", "id", id, "simulated", simulated ? 1 : 0, "records", list, "complete",
+			output.findings == 0 ? 1 : 0);
 
 		result = answer == NULL ? mse_fail_nomem(err) : mse_cli_answer(cli, answer, err);
 	}

@@ -36,5 +36,7 @@ int mse_cmd_stop(struct mse_cli *cli, struct mse_error_info *err)
 		return result;
 	mse_cli_say(cli, "stopped '%s' (%.12s…); its storage is destroyed, its log is kept by the node for 4 days", json_string_value(json_object_get(app, "name")),
 		json_string_value(json_object_get(app, "id")));
+	if (json_is_true(json_object_get(stopped, "simulated")))
+		mse_cli_say(cli, "It was SIMULATED: the operator of this machine could read everything in it.");
 	return mse_cli_answer(cli, stopped, err);
 }

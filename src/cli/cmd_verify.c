@@ -236,7 +236,8 @@ static int examine(struct verification *it, struct mse_error_info *err)
 	it->expected.host = mse_attested_host(it->attested);
 	it->params.time = mse_time_now();
 	result = mse_attested_verify(it->attested, &it->expected, &it->params, &it->verdict, &it->peer, err);
-	if (result == MSE_ERR_VERIFY)
+	/* No answer, or none that can be examined, is an answer too: not this one. */
+	if (result == MSE_ERR_VERIFY || result == MSE_ERR_CLOSED || result == MSE_ERR_TIMEOUT || result == MSE_ERR_LIMIT)
 		return fail_early(it, "evidence", "session evidence of an mse application", err->message, err);
 	if (result < 0)
 		return result;

@@ -8,6 +8,9 @@
 #include "cli/store.h"
 #include "manifest/app_json.h"
 
+/* Packing more than this may take longer than a second. */
+#define SLOW_SIZE ((uint64_t)32 * 1024 * 1024)
+
 int mse_deploy_read_config(struct mse_deployment *deployment, struct mse_error_info *err)
 {
 	const char *path = mse_cli_option(deployment->cli, MSE_OPT_PATH);
@@ -126,8 +129,11 @@ int mse_deploy_seal(struct mse_deployment *deployment, struct mse_error_info *er
 	mse_hex_encode(deployment->id, mse_secret_view(random), MSE_INSTANCE_ID_SIZE);
 	memcpy(deployment->salt, mse_secret_view(random) + MSE_INSTANCE_ID_SIZE, MSE_BUNDLE_SALT_SIZE);
 	if ((result = mse_store_begin(deployment->cli, deployment->id, &deployment->folder, err)) < 0 ||
-	    (result = mse_path_join(deployment->folder, "bundle", &path, err)) < 0 ||
-	    (result = mse_app_json_encode(deployment->config->code.python_application, deployment->salt, &app_json, err)) < 0 ||
+	    (result = mse_path_join(deployment->folder, "bundle", &path, err)) < 0)
+		return result;
+	if (mse_walk_total_size(deployment->walk) > SLOW_SIZE)
+		mse_cli_progress(deployment->cli, "packing and sealing %llu MiB", (unsigned long long)mse_walk_total_size(deployment->walk) >> 20);
+	if ((result = mse_app_json_encode(deployment->config->code.python_application, deployment->salt, &app_json, err)) < 0 ||
 	    (result = mse_bundle_seal(deployment->walk, mse_buffer_data(app_json), mse_buffer_size(app_json), path, &deployment->code_key,
 		     &deployment->bundle, err)) < 0 ||
 	    (result = write_secrets(deployment, err)) < 0)
