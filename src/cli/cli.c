@@ -30,6 +30,8 @@ int mse_cli_usage(struct mse_cli *cli, struct mse_error_info *err, const char *f
 	return mse_fail(err, MSE_ERR_INPUT, "%s", message);
 }
 
+static void print(FILE *to, const char *before, const char *format, va_list args, const char *after) __attribute__((format(printf, 3, 0)));
+
 static void print(FILE *to, const char *before, const char *format, va_list args, const char *after)
 {
 	char *text;
