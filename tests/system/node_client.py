@@ -58,10 +58,6 @@ def b64(data):
     return base64.b64encode(data).decode()
 
 
-def file_digest(path):
-    return "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 class Key:
     """An owner."""
 
@@ -89,9 +85,7 @@ class Deployment:
         self.manifest = {
             "version": 1,
             "instance_id": self.id,
-            "runtime": {"security_version": 1, "files": {
-                "mse-enclave": file_digest(mse.BIN / "mse-enclave"),
-                **{path.name: file_digest(path) for path in sorted((mse.PREFIX / "lib").glob("libmse_python.so"))}}},
+            "runtime": json.loads((mse.PREFIX / "share" / "mse" / "runtime.json").read_text()),
             "image": {"name": image["name"], "digest": image["digest"], "env": {}},
             "wheels": [],
             "app": {"name": name, "project": project, "healthcheck_endpoint": "/health", "requirements_sha256": None,

@@ -1,5 +1,6 @@
 """msed through its API, with deployments made by hand: what it takes, what it refuses, and what it remembers."""
 import hashlib
+import io
 import json
 import os
 import random
@@ -8,6 +9,7 @@ import signal
 import socket
 import stat
 import subprocess
+import tarfile
 import threading
 import time
 
@@ -275,7 +277,7 @@ def test_only_a_stopped_app_can_be_removed(node, key):
 
 
 def test_an_expired_app_stops(node, key):
-    app = deploy(node, key, name=unique(), lifetime=4)
+    app = deploy(node, key, name=unique(), lifetime=4 * mse.PATIENCE)
     stopped = wait_for(node, app, "stopped", seconds=15)
     assert stopped["reason"] == "expired" and stopped["stopped_at"]
 
@@ -398,11 +400,11 @@ def test_an_app_whose_shim_is_gone_can_be_stopped(own_node, key):
 
 
 def test_an_app_that_expired_while_nobody_looked_is_stopped(own_node, key):
-    app = wait_for(own_node, deploy(own_node, key, lifetime=3), "initializing")
+    app = wait_for(own_node, deploy(own_node, key, lifetime=3 * mse.PATIENCE), "initializing")
     shim = own_node.shim_of(app["id"])
     own_node.kill()
     os.kill(shim, signal.SIGKILL)
-    time.sleep(3.5)
+    time.sleep(3.5 * mse.PATIENCE)
     own_node.start()
     assert wait_for(own_node, app, "stopped")["reason"] == "expired"
 
@@ -547,8 +549,6 @@ def test_devices_are_left_out_of_dev_and_refused_elsewhere(folder):
 def test_an_archive_that_leads_out_of_the_image_is_refused(folder):
     data, outside = folder / "data", folder / "outside"
     outside.mkdir()
-    import io
-    import tarfile
     for number, entries in enumerate([
             [("../../../outside/evil", None)],
             [("link", str(outside)), ("link/evil", None)]]):
