@@ -67,6 +67,8 @@ int mse_deploy_resolve_image(struct mse_deployment *deployment, struct mse_error
 int mse_deploy_choose_replaced(struct mse_deployment *deployment, struct mse_error_info *err);
 int mse_deploy_upload(struct mse_deployment *deployment, struct mse_error_info *err);
 int mse_deploy_start(struct mse_deployment *deployment, struct mse_error_info *err);
+/* Whether url is https://NAME:PORT/ and nothing else: a node's word ends up in commands that people copy. */
+bool mse_url_names(const char *url, const char *name);
 /* Asks the node for the App again. */
 int mse_deploy_refresh(struct mse_deployment *deployment, struct mse_error_info *err);
 /* Has the node stop the instance, after a failure; what became of that is said. */

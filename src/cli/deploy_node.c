@@ -257,12 +257,34 @@ int mse_deploy_upload(struct mse_deployment *deployment, struct mse_error_info *
 	return mse_deploy_done(deployment, err, "uploaded the sealed bundle");
 }
 
-static int app_text(const struct mse_deployment *deployment, const char *member, char **ret_text, struct mse_error_info *err)
+bool mse_url_names(const char *url, const char *name)
 {
-	const char *text;
-	int result = mse_json_string(deployment->app, member, ANSWER, &text, err);
+	static const char scheme[] = "https://";
+	struct mse_error_info ignored;
+	char port[6] = "";
+	size_t size = strlen(name), digits;
+	uint64_t number;
 
-	return result < 0 ? result : mse_strdup(text, ret_text, err);
+	if (strncmp(url, scheme, strlen(scheme)) != 0 || strncmp(url + strlen(scheme), name, size) != 0 || url[strlen(scheme) + size] != ':')
+		return false;
+	url += strlen(scheme) + size + 1;
+	digits = strspn(url, "0123456789");
+	if (digits == 0 || digits >= sizeof port || strcmp(url + digits, "/") != 0)
+		return false;
+	memcpy(port, url, digits);
+	return mse_parse_u64(port, 1, 65535, &number, "the port", &ignored) == 0;
+}
+
+static int take_url(const struct mse_deployment *deployment, const char *member, const char *name, char **ret_url, struct mse_error_info *err)
+{
+	const char *url;
+	int result = mse_json_string(deployment->app, member, ANSWER, &url, err);
+
+	if (result < 0)
+		return result;
+	if (!mse_url_names(url, name))
+		return mse_fail(err, MSE_ERR_VERIFY, "the node gives the app another address than https://%s:PORT/; nothing secret was sent", name);
+	return mse_strdup(url, ret_url, err);
 }
 
 static int post_app(struct mse_deployment *deployment, struct mse_error_info *err)
@@ -344,8 +366,10 @@ int mse_deploy_start(struct mse_deployment *deployment, struct mse_error_info *e
 	int result;
 
 	mse_deploy_begin(deployment, "start");
-	if ((result = post_app(deployment, err)) < 0 || (result = app_text(deployment, "url", &deployment->url, err)) < 0 ||
-	    (result = app_text(deployment, "instance_url", &deployment->instance_url, err)) < 0 || (result = wait_for_enclave(deployment, err)) < 0)
+	if ((result = post_app(deployment, err)) < 0 ||
+	    (result = take_url(deployment, "url", deployment->manifest->tls_names[0], &deployment->url, err)) < 0 ||
+	    (result = take_url(deployment, "instance_url", deployment->manifest->tls_names[1], &deployment->instance_url, err)) < 0 ||
+	    (result = wait_for_enclave(deployment, err)) < 0)
 		return result;
 	return mse_deploy_done(deployment, err, "%s the enclave, instance %.12s…", deployment->replaces[0] == 0 ? "started" : "replaced the app; started",
 		deployment->id);

@@ -54,11 +54,24 @@ static void no_secrets_file_is_null_and_not_empty(void **state)
 	assert_true(json_is_null(json_object_get(json, "app_secrets")));
 }
 
+static void an_address_that_a_node_gives_is_of_exactly_one_form(void **state)
+{
+	static const char *const bad[] = { "https://a.b:24000", "https://a.b/", "http://a.b:24000/", "https://a.bc:24000/", "https://x@a.b:24000/", "https://a.b:/",
+		"https://a.b:0/", "https://a.b:65536/", "https://a.b:024/", "https://a.b:24000/;rm", "https://a.b:24000/\033[2J", "https://a.b:1$(x)/", "" };
+
+	(void)state;
+	assert_true(mse_url_names("https://a.b:24000/", "a.b"));
+	assert_true(mse_url_names("https://a.b:65535/", "a.b"));
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		assert_false(mse_url_names(bad[i], "a.b"));
+}
+
 int test_provision(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_message_carries_the_exact_bytes_of_the_secrets_file),
 		cmocka_unit_test(no_secrets_file_is_null_and_not_empty),
+		cmocka_unit_test(an_address_that_a_node_gives_is_of_exactly_one_form),
 	};
 
 	return cmocka_run_group_tests_name("provisioning", tests, NULL, NULL);
