@@ -8,7 +8,7 @@
 
 int mse_beneath_parent(int root_fd, const char *path, int *ret_fd, const char **ret_name, struct mse_error_info *err)
 {
-	mse_autoclose int folder = openat(root_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	mse_autoclose int folder = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	const char *at = path;
 
 	if (folder < 0)
@@ -22,7 +22,7 @@ int mse_beneath_parent(int root_fd, const char *path, int *ret_fd, const char **
 			return mse_fail(err, MSE_ERR_INPUT, "'%s' is no path beneath a folder", path);
 		memcpy(name, at, size);
 		name[size] = 0;
-		next = openat(folder, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		next = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (next < 0)
 			return mse_fail_errno(err, "cannot open the folder '%.*s'", (int)(slash - path), path);
 		mse_close(folder);

@@ -327,6 +327,7 @@ static void names_twice_out_of_order_or_reserved_are_refused(void **state)
 	assert_forgery_fails(MSE_ERR_INPUT, "'a' follows 'b' in the bundle", APP_JSON, { "b", AE_IFREG, 0644, "1", 0 }, { "a", AE_IFREG, 0644, "2", 0 });
 	assert_forgery_fails(MSE_ERR_NOT_FOUND, "cannot open the folder 'd'", APP_JSON, { "d/a", AE_IFREG, 0644, "1", 0 });
 	assert_forgery_fails(MSE_ERR_IO, "cannot open the folder 'f'", APP_JSON, { "f", AE_IFREG, 0644, "1", 0 }, { "f/a", AE_IFREG, 0644, "1", 0 });
+	assert_forgery_fails(MSE_ERR_DENIED, "'.mse' in the bundle has a reserved name", APP_JSON, { ".mse", AE_IFDIR, 0755, "", 0 });
 	assert_forgery_fails(MSE_ERR_DENIED, "'.mse/x' in the bundle has a reserved name", APP_JSON, { ".mse/x", AE_IFREG, 0644, "1", 0 });
 	assert_forgery_fails(MSE_ERR_DENIED, "'.mse/app.json' in the bundle has a reserved name", APP_JSON, APP_JSON);
 	assert_forgery_fails(MSE_ERR_INPUT, "begins with 'a', not with the file .mse/app.json", { "a", AE_IFREG, 0644, "1", 0 }, APP_JSON);
@@ -396,6 +397,25 @@ static void what_is_no_archive_or_holds_more_is_refused(void **state)
 			i == 0 ? "the bundle's archive is malformed" : i == 1 ? "the bundle" : "content behind its archive");
 		assert_out_is_empty();
 	}
+}
+
+static void padding_cannot_be_cut_off_at_the_edge_of_a_chunk(void **state)
+{
+	const struct forged good[] = { APP_JSON, { "a", AE_IFREG, 0644, "1", 0 } };
+	struct mse_bundle_opened opened = { 0 };
+	size_t size = 0;
+	mse_autofree uint8_t *archive = make_archive(good, 2, &size);
+	mse_autofree uint8_t *padded = calloc(1, 3 * 65536);
+	mse_autoclose int fd = -1;
+
+	(void)state;
+	assert_non_null(padded);
+	memcpy(padded, archive, size);
+	fd = sealed(padded, 3 * 65536);
+	/* The archive in the first chunk is whole, and so is every chunk that is left. */
+	assert_int_equal(ftruncate(fd, 32 + 2 * 65552), 0);
+	assert_fails(open_file(fd, key, NULL, &opened), MSE_ERR_CRYPTO, "at chunk 1");
+	assert_out_is_empty();
 }
 
 static void a_file_that_changes_while_it_is_packed_leaves_no_bundle(void **state)
@@ -507,6 +527,7 @@ int main(void)
 		bundle_test(other_types_and_modes_are_refused),
 		bundle_test(sizes_beyond_the_limits_are_refused_before_anything_is_written),
 		bundle_test(what_is_no_archive_or_holds_more_is_refused),
+		bundle_test(padding_cannot_be_cut_off_at_the_edge_of_a_chunk),
 		bundle_test(a_file_that_changes_while_it_is_packed_leaves_no_bundle),
 		bundle_test(an_app_json_that_is_too_large_is_refused),
 		cmocka_unit_test(the_padded_size_follows_the_paper),
