@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import tarfile
@@ -459,6 +460,29 @@ def test_msed_killed_at_any_moment_comes_back_with_what_it_promised(own_node, ke
                 assert act(own_node, key, "stop", app).json["status"] == "stopped"
     mse.wait_until(lambda: not own_node.shims(), what="the end of all shims")
     assert promised
+
+
+def test_what_is_old_is_cleared_away(own_node, key):
+    old = deploy(own_node, key, name="old")
+    recent = deploy(own_node, key, name="recent")
+    for app in (old, recent):
+        assert act(own_node, key, "stop", app).status == 200
+    waiting = own_node.data / "bundles" / ("ab" * 32)
+    fresh = own_node.data / "bundles" / ("cd" * 32)
+    waiting.write_bytes(b"x")
+    fresh.write_bytes(b"x")
+    os.utime(waiting, (time.time() - 3700,) * 2)
+    own_node.terminate()
+    with sqlite3.connect(own_node.data / "msed.db") as database:
+        database.execute("UPDATE apps SET stopped_at = stopped_at - 345700 WHERE id = ?", [old["id"]])
+    database.close()
+    own_node.start()
+    mse.wait_until(lambda: not own_node.app_folder(old["id"]).exists(), what="the old app's removal")
+    expect(call(own_node, "GET", f"/v1/apps/{old['id']}"), 404, "no app")
+    assert own_node.get(f"/v1/apps/{recent['id']}")["status"] == "stopped" and own_node.app_folder(recent["id"]).exists()
+    assert not waiting.exists() and fresh.exists()
+    # The name stays its owner's.
+    expect(Deployment(own_node, Key(), name="old").send(), 403, "another owner")
 
 
 # The program
