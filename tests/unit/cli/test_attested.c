@@ -243,7 +243,7 @@ static int set_up(void **state)
 	struct mse_error_info err;
 
 	enclave->max_version = TLS1_3_VERSION;
-	strcpy(enclave->dir, "/tmp/mse-test-XXXXXX");
+	snprintf(enclave->dir, sizeof enclave->dir, "%s", "/tmp/mse-test-XXXXXX");
 	assert_non_null(mkdtemp(enclave->dir));
 	assert_works(mse_sim_pki_ensure(enclave->dir, mse_time_now(), NULL, &err));
 	assert_works(mse_sim_pki_load(enclave->dir, &enclave->platform, &err));

@@ -16,7 +16,7 @@ static struct mse_cli cli;
 static int set_up(void **state)
 {
 	(void)state;
-	strcpy(folder, "/tmp/mse-test-XXXXXX");
+	snprintf(folder, sizeof folder, "%s", "/tmp/mse-test-XXXXXX");
 	assert_non_null(mkdtemp(folder));
 	setenv("MSE_CONF_PATH", folder, 1);
 	cli = (struct mse_cli){ .json = true };
@@ -138,7 +138,7 @@ static void a_link_in_a_socket_s_place_has_the_name_of_the_socket(void **state)
 	(void)state;
 	assert_works(mse_file_write(in_folder("other"), "", 0, 0600, &err));
 	assert_int_equal(symlink(in_folder("other"), "/tmp/mse-test-link.sock"), 0);
-	strcpy(address, "unix:/tmp/mse-test-link.sock");
+	snprintf(address, sizeof address, "%s", "unix:/tmp/mse-test-link.sock");
 	assert_works(mse_node_open_address(address, &node, &err));
 	unlink("/tmp/mse-test-link.sock");
 	assert_string_equal(mse_node_address(node), address);

@@ -12,9 +12,9 @@ static const uint8_t digest_a[32] = { 0xaa }, digest_b[32] = { 0xbb };
 static int set_up(void **state)
 {
 	(void)state;
-	strcpy(path, "/tmp/mse-test-XXXXXX");
+	snprintf(path, sizeof path, "%s", "/tmp/mse-test-XXXXXX");
 	assert_non_null(mkdtemp(path));
-	strcat(path, "/mse.lock");
+	snprintf(path + strlen(path), sizeof path - strlen(path), "/mse.lock");
 	return 0;
 }
 

@@ -66,18 +66,18 @@ static int note(void *context, enum mse_log_finding finding, const struct mse_lo
 		snprintf(scene->seen + used, sizeof scene->seen - used, "missing:%llu ", (unsigned long long)count);
 		break;
 	case MSE_LOG_BROKEN:
-		strcat(scene->seen, "broken ");
+		snprintf(scene->seen + used, sizeof scene->seen - used, "broken ");
 		break;
 	case MSE_LOG_OUT_OF_ORDER:
-		strcat(scene->seen, "order ");
+		snprintf(scene->seen + used, sizeof scene->seen - used, "order ");
 		break;
 	case MSE_LOG_UNREADABLE:
 		assert_non_null(reason);
 		assert_null(record);
-		strcat(scene->seen, "unreadable ");
+		snprintf(scene->seen + used, sizeof scene->seen - used, "unreadable ");
 		break;
 	case MSE_LOG_NEW_RUN:
-		strcat(scene->seen, "run ");
+		snprintf(scene->seen + used, sizeof scene->seen - used, "run ");
 		break;
 	}
 	return 0;
