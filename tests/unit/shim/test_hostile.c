@@ -1,0 +1,252 @@
+/* Enclaves that do not keep to the channel's rules, and visitors of the control socket. */
+#include "harness.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/text.h"
+
+/* ---- hostile enclaves ---- */
+
+static void a_malformed_frame_ends_that_enclave_and_nothing_else(void **state)
+{
+	static const char *const words[] = { "huge", "empty", "long-log", "long-state", "short-quote", "long-status", "bad-status", "bad-type", "shim-type" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+		mse_autofree char *log = NULL;
+		char script[64];
+		struct app *app;
+
+		snprintf(script, sizeof script, "status:1 %s deaf", words[i]);
+		app = new_app(script);
+		app->config->restart_failures = 1;
+		start(app);
+		await(app, is_on_error);
+		assert_int_equal(app->status.restarts, 0);
+		log = shim_log(app);
+		expect(log, strcmp(words[i], "bad-status") == 0 ? "a status that does not exist" : "a frame of an unknown kind or of a wrong size");
+		stop(app);
+		end(app);
+	}
+}
+
+static void half_a_frame_holds_nobody_up(void **state)
+{
+	struct app *app = new_app("status:1 half deaf");
+
+	(void)state;
+	start(app);
+	await(app, is_initializing);
+	stop(app);
+	end(app);
+}
+
+static void descriptors_on_the_channel_are_dropped(void **state)
+{
+	struct app *app = new_app("descriptors quote status:1 wait");
+	mse_autofree char *log = NULL;
+	char path[64];
+	unsigned open_files = 0;
+
+	(void)state;
+	start(app);
+	await(app, is_initializing);
+	do {
+		free(log);
+		log = app_log(app);
+	} while (strstr(log, "quote ") == NULL);
+	for (int fd = 0; fd < 1024; fd++) {
+		snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)app->shim, fd);
+		open_files += readlink(path, (char[8]){ 0 }, 8) >= 0;
+	}
+	assert_in_range(open_files, geteuid() == 0 ? 5 : 0, 60);
+	stop(app);
+	end(app);
+}
+
+static bool has_lost_records(const struct mse_shim_status *status)
+{
+	return status->metrics.log_lost > 0;
+}
+
+static void a_flood_of_records_loses_records_and_nothing_else(void **state)
+{
+	struct app *app = new_app("flood");
+	struct stat status;
+	uint64_t begun;
+
+	(void)state;
+	app->config->log_size = MSE_SHIM_LOG_MIN_SIZE;
+	start(app);
+	await(app, has_lost_records);
+	begun = mse_monotonic_ms();
+	stop(app);
+	/* The grace is for an enclave that may be busy with requests; the flood must not add to it. */
+	assert_true(mse_monotonic_ms() - begun < 9000);
+	assert_int_equal(stat(path_in(app, "app/log"), &status), 0);
+	assert_true(status.st_size <= (off_t)MSE_SHIM_LOG_MIN_SIZE);
+	end(app);
+}
+
+static void state_is_not_saved_without_end(void **state)
+{
+	struct app *app = new_app("save-often status:1 wait");
+	mse_autofree char *log = NULL;
+
+	(void)state;
+	start(app);
+	await(app, is_initializing);
+	log = app_log(app);
+	expect(log, "often 0 \n");
+	expect(log, "often refused: state is saved too often\n");
+	stop(app);
+	end(app);
+}
+
+static void what_the_app_writes_does_not_reach_the_shims_log(void **state)
+{
+	struct app *app = new_app("say-before started say-later status:2 quote say-after status:1 wait");
+	mse_autofree char *log = NULL;
+
+	(void)state;
+	start(app);
+	await(app, is_initializing);
+	stop(app);
+	log = shim_log(app);
+	expect(log, "from the loader: say-before on stdout");
+	expect(log, "from the loader: say-before on stderr");
+	expect(log, "from the loader: say-later on stderr");
+#if !defined(__SANITIZE_ADDRESS__)
+	expect_not(log, "say-after");
+#endif
+	end(app);
+}
+
+/* ---- the control socket ---- */
+
+static bool is_closed(int fd)
+{
+	char some[4096];
+	ssize_t got;
+
+	while ((got = recv(fd, some, sizeof some, 0)) > 0)
+		;
+	return got == 0 || errno == ECONNRESET;
+}
+
+static void malformed_commands_close_that_connection(void **state)
+{
+	static const char *const lines[] = { "\n", "{}\n", "stop\n", "{\"command\": \"start\", \"reason\": \"x\"}\n", "{\"command\": \"stop\"}\n",
+		"{\"command\": \"stop\", \"reason\": \"\"}\n", "{\"command\": \"stop\", \"reason\": \"a\\nb\"}\n",
+		"{\"command\": \"stop\", \"reason\": \"x\", \"more\": 1}\n", NULL };
+	struct app *app = new_app("status:1 wait");
+	char long_line[5000];
+	int fd;
+
+	(void)state;
+	start(app);
+	await(app, is_initializing);
+	for (size_t i = 0; lines[i] != NULL; i++) {
+		assert_works(mse_shim_connect(app->dir, &fd, &err));
+		assert_int_equal(send(fd, lines[i], strlen(lines[i]), MSG_NOSIGNAL), strlen(lines[i]));
+		assert_true(is_closed(fd));
+		close(fd);
+	}
+	memset(long_line, 'x', sizeof long_line);
+	assert_works(mse_shim_connect(app->dir, &fd, &err));
+	assert_true(send(fd, long_line, sizeof long_line, MSG_NOSIGNAL) > 0);
+	assert_true(is_closed(fd));
+	close(fd);
+	stop(app);
+	end(app);
+}
+
+static void connections_beyond_eight_are_closed(void **state)
+{
+	struct app *app = new_app("status:1 wait");
+	char some[8];
+	int fds[8];
+
+	(void)state;
+	start(app);
+	await(app, is_initializing);
+	/* One is app->control. */
+	for (size_t i = 0; i < 8; i++)
+		assert_works(mse_shim_connect(app->dir, &fds[i], &err));
+	assert_true(is_closed(fds[7]));
+	for (size_t i = 0; i < 7; i++)
+		assert_int_equal(recv(fds[i], some, 1, 0), 1);
+	for (size_t i = 0; i < 8; i++)
+		close(fds[i]);
+	stop(app);
+	end(app);
+}
+
+static void other_users_are_not_heard(void **state)
+{
+	struct app *app = new_app("status:1 wait");
+	pid_t other;
+	int status;
+
+	(void)state;
+	if (geteuid() != 0)
+		return;
+	start(app);
+	await(app, is_initializing);
+	/* Were the folder open and the socket too. */
+	assert_int_equal(chmod(app->root, 0755), 0);
+	assert_int_equal(chmod(app->dir, 0755), 0);
+	assert_int_equal(chmod(path_in(app, "app/control.sock"), 0777), 0);
+	other = fork();
+	if (other == 0) {
+		int fd;
+
+		if (setresuid(USER_UID, USER_UID, USER_UID) < 0 || mse_shim_connect(app->dir, &fd, &err) < 0)
+			_exit(2);
+		mse_shim_send_stop(fd, MSE_SHIM_REASON_OWNER, &err);
+		_exit(is_closed(fd) ? 0 : 1);
+	}
+	assert_int_equal(waitpid(other, &status, 0), other);
+	assert_int_equal(status, 0);
+	assert_int_equal(kill(app->shim, 0), 0);
+	stop(app);
+	end(app);
+}
+
+static void the_control_socket_is_its_users_own(void **state)
+{
+	struct app *app = new_app("status:1 wait");
+	struct stat status;
+
+	(void)state;
+	start(app);
+	await(app, is_initializing);
+	assert_int_equal(stat(path_in(app, "app/control.sock"), &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0600);
+	stop(app);
+	end(app);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(a_malformed_frame_ends_that_enclave_and_nothing_else, clean_up),
+		cmocka_unit_test_teardown(half_a_frame_holds_nobody_up, clean_up),
+		cmocka_unit_test_teardown(descriptors_on_the_channel_are_dropped, clean_up),
+		cmocka_unit_test_teardown(a_flood_of_records_loses_records_and_nothing_else, clean_up),
+		cmocka_unit_test_teardown(state_is_not_saved_without_end, clean_up),
+		cmocka_unit_test_teardown(what_the_app_writes_does_not_reach_the_shims_log, clean_up),
+		cmocka_unit_test_teardown(malformed_commands_close_that_connection, clean_up),
+		cmocka_unit_test_teardown(connections_beyond_eight_are_closed, clean_up),
+		cmocka_unit_test_teardown(other_users_are_not_heard, clean_up),
+		cmocka_unit_test_teardown(the_control_socket_is_its_users_own, clean_up),
+	};
+
+	return prepare_tests(argc, argv) < 0 ? 2 : cmocka_run_group_tests(tests, NULL, NULL);
+}
