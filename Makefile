@@ -9,26 +9,32 @@ BUILD := $(CURDIR)/build
 ASAN := $(BUILD)/asan
 MESON_FLAGS := $(if $(CI),-Dwerror=true)
 PYTEST := /usr/bin/python3 -m pytest -p no:cacheprovider
+# On a terminal ninja shows how far it is; in a log it would fill pages.
+NINJA_FLAGS := $(if $(VERBOSE),-v,$(shell test -t 2 || echo --quiet))
 
+# Two installations of packages at the same time would be in each other's way.
+.NOTPARALLEL:
 .PHONY: all demo check check-unit check-system check-asan bench fuzz image clean deps-build deps-run deps-test asan
 
 all: deps-build $(BUILD)/obj/build.ninja
-	@ninja -C $(BUILD)/obj $(if $(VERBOSE),-v,--quiet)
-	@meson install -C $(BUILD)/obj --only-changed --quiet
+	@echo "Compiling mse"
+	@ninja -C $(BUILD)/obj $(NINJA_FLAGS) programs
+	@meson install -C $(BUILD)/obj --no-rebuild --only-changed --quiet
 
 deps-build deps-run deps-test: deps-%:
 	@tools/install-deps $*
 
 $(BUILD)/obj/build.ninja: | deps-build
-	@meson setup $(BUILD)/obj --prefix=$(BUILD) --libdir=lib $(MESON_FLAGS) >$(BUILD)-setup.log 2>&1 || { cat $(BUILD)-setup.log; exit 1; }
-	@mv $(BUILD)-setup.log $(BUILD)/obj/setup.log
+	@mkdir -p $(BUILD)
+	@meson setup $(BUILD)/obj --prefix=$(BUILD) --libdir=lib $(MESON_FLAGS) >$(BUILD)/setup.log 2>&1 || { cat $(BUILD)/setup.log; exit 1; }
 
 $(ASAN)/obj/build.ninja: | all
 	@meson setup $(ASAN)/obj --prefix=$(ASAN) --libdir=lib -Db_sanitize=address,undefined -Db_lundef=false $(MESON_FLAGS) >$(BUILD)/asan-setup.log 2>&1 || { cat $(BUILD)/asan-setup.log; exit 1; }
 
 asan: all $(ASAN)/obj/build.ninja
-	@ninja -C $(ASAN)/obj $(if $(VERBOSE),-v,--quiet)
-	@meson install -C $(ASAN)/obj --only-changed --quiet
+	@echo "Compiling mse with the sanitizers"
+	@ninja -C $(ASAN)/obj $(NINJA_FLAGS) programs
+	@meson install -C $(ASAN)/obj --no-rebuild --only-changed --quiet
 
 image: all deps-run
 	@$(BUILD)/bin/msed image build mse-flask --data $(BUILD)/store
@@ -39,8 +45,11 @@ demo: all deps-run image
 check: check-unit check-system check-asan
 
 check-unit: all deps-test asan
-	meson test -C $(BUILD)/obj --print-errorlogs --suite unit
-	meson test -C $(ASAN)/obj --print-errorlogs --suite unit
+	@echo "Compiling the unit tests, twice"
+	@ninja -C $(BUILD)/obj $(NINJA_FLAGS)
+	@ninja -C $(ASAN)/obj $(NINJA_FLAGS)
+	meson test -C $(BUILD)/obj --no-rebuild --print-errorlogs --suite unit
+	meson test -C $(ASAN)/obj --no-rebuild --print-errorlogs --suite unit
 
 check-system: all deps-test deps-run image
 	MSE_PREFIX=$(BUILD) MSE_STORE=$(BUILD)/store $(PYTEST) tests/system
