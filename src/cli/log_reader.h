@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "enclave/log_record.h"
+#include "crypto/log_record.h"
 
 /* The last run and record that were read. */
 struct mse_log_reader {

@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "enclave/log_record.h"
+#include "crypto/log_record.h"
 #include "enclave/state.h"
 #include "http/queue.h"
 #include "http/server.h"

@@ -1,70 +1,10 @@
 #include "../test.h"
 
-#include "enclave/log_record.h"
 #include "enclave/state.h"
 #include "ratls/certificate.h"
 
 static struct mse_error_info err;
 static const uint8_t instance[32] = { 9 };
-
-static void log_records_open_for_their_owner_in_a_chain(void **state)
-{
-	struct mse_log_chain chain;
-	struct mse_box_key enclave = { 0 }, owner = { 0 }, other = { 0 };
-	mse_cleanup(mse_buffer_freep) struct mse_buffer *first = mse_buffer_new(1000);
-	mse_cleanup(mse_buffer_freep) struct mse_buffer *second = mse_buffer_new(1000);
-	struct mse_log_record one, two;
-
-	(void)state;
-	mse_log_chain_begin(&chain, instance);
-	assert_works(mse_box_key_generate(&enclave, &err));
-	assert_works(mse_box_key_generate(&owner, &err));
-	assert_works(mse_box_key_generate(&other, &err));
-	assert_works(mse_log_record_seal(&chain, &enclave, owner.public_key, 1234, MSE_LOG_STDERR, "one", 3, first, &err));
-	assert_works(mse_log_record_seal(&chain, &enclave, owner.public_key, 1235, MSE_LOG_STDOUT, "two", 3, second, &err));
-	assert_works(mse_log_record_open(mse_buffer_data(first), mse_buffer_size(first), instance, &owner, enclave.public_key, &one, &err));
-	assert_works(mse_log_record_open(mse_buffer_data(second), mse_buffer_size(second), instance, &owner, enclave.public_key, &two, &err));
-	assert_string_equal(mse_buffer_text(one.data), "one");
-	assert_int_equal(one.stream, MSE_LOG_STDERR);
-	assert_int_equal(two.number, 1);
-	assert_memory_equal(two.previous, one.hash, sizeof one.hash);
-	mse_log_record_clear(&one);
-	mse_log_record_clear(&two);
-	assert_fails(mse_log_record_open(mse_buffer_data(first), mse_buffer_size(first), instance, &owner, other.public_key, &one, &err),
-		MSE_ERR_CRYPTO, "box");
-	assert_fails(mse_log_record_open(mse_buffer_data(first), mse_buffer_size(first), owner.public_key, &owner, enclave.public_key, &one, &err),
-		MSE_ERR_INPUT, "another instance");
-	mse_box_key_clear(&enclave);
-	mse_box_key_clear(&owner);
-	mse_box_key_clear(&other);
-}
-
-static void every_changed_bit_and_cut_of_a_log_record_is_noticed(void **state)
-{
-	struct mse_log_chain chain;
-	struct mse_box_key enclave = { 0 }, owner = { 0 };
-	mse_cleanup(mse_buffer_freep) struct mse_buffer *record = mse_buffer_new(1000);
-	uint8_t copy[1000];
-	size_t size;
-	struct mse_log_record opened;
-
-	(void)state;
-	mse_log_chain_begin(&chain, instance);
-	assert_works(mse_box_key_generate(&enclave, &err));
-	assert_works(mse_box_key_generate(&owner, &err));
-	assert_works(mse_log_record_seal(&chain, &enclave, owner.public_key, 1, MSE_LOG_STDOUT, "text", 4, record, &err));
-	size = mse_buffer_size(record);
-	memcpy(copy, mse_buffer_data(record), size);
-	for (size_t bit = 0; bit < size * 8; bit++) {
-		copy[bit / 8] ^= (uint8_t)(1 << bit % 8);
-		assert_true(mse_log_record_open(copy, size, instance, &owner, enclave.public_key, &opened, &err) < 0);
-		copy[bit / 8] ^= (uint8_t)(1 << bit % 8);
-	}
-	for (size_t cut = 0; cut < size; cut++)
-		assert_true(mse_log_record_open(copy, cut, instance, &owner, enclave.public_key, &opened, &err) < 0);
-	mse_box_key_clear(&enclave);
-	mse_box_key_clear(&owner);
-}
 
 static void make_state(struct mse_enclave_state *state)
 {
@@ -127,8 +67,6 @@ static void a_state_without_secrets_keeps_none(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(log_records_open_for_their_owner_in_a_chain),
-		cmocka_unit_test(every_changed_bit_and_cut_of_a_log_record_is_noticed),
 		cmocka_unit_test(sealed_state_comes_back_whole),
 		cmocka_unit_test(a_state_without_secrets_keeps_none),
 	};

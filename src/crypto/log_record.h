@@ -13,7 +13,6 @@
 
 #define MSE_LOG_RUN_SIZE 16
 #define MSE_LOG_DATA_MAX_SIZE ((size_t)64 * 1024)
-#define MSE_LOG_RECORD_HEAD_SIZE (1 + MSE_LOG_RUN_SIZE + 8)
 
 enum mse_log_stream {
 	MSE_LOG_STDOUT = 1,

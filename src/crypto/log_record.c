@@ -1,4 +1,4 @@
-#include "enclave/log_record.h"
+#include "crypto/log_record.h"
 
 #include <sodium.h>
 #include <string.h>
