@@ -264,6 +264,8 @@ static int gather(struct sandbox *box)
 {
 	add(box, "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--disable-userns", NULL);
 	add(box, "--uid", "0", "--gid", "0", "--hostname", HOSTNAME, "--die-with-parent", "--new-session", "--cap-drop", "ALL", NULL);
+	/* No process of bubblewrap's beside the enclave: it would have no filter, and the app, of the same user, could write its memory. */
+	add(box, "--as-pid-1", NULL);
 	add_image(box);
 	add_volumes(box);
 	add_host_files(box);

@@ -72,3 +72,27 @@ def test_the_enclave_runs_as_nobody_of_the_hosts_without_capabilities_and_with_a
     assert len(uids) == 2, "each app has a user of its own"
     for app in apps:
         app.stop()
+
+
+ALONE = '''import os
+from flask import Flask
+app = Flask(__name__)
+
+@app.route("/health")
+def health():
+    return "healthy"
+
+@app.route("/")
+def others():
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return "\\n".join(open(f"/proc/{pid}/comm").read().strip() for pid in pids if pid != os.getpid())
+'''
+
+
+def test_no_process_of_the_loader_is_left_for_an_app_to_take_over(owner, node):
+    """One of the same user without the enclave's filter would be a way to start programs: its memory is a file."""
+    app = owner.deploy(owner.project("alone", {"app.py": ALONE}))
+    assert app.get("/") == ""
+    enclave = node.enclave_of(app.id)
+    assert Path(f"/proc/{enclave}/status").read_text().split("NSpid:\t")[1].split("\n")[0].split()[1:] == ["1"]
+    app.stop()
