@@ -106,7 +106,8 @@ void mse_verdict_add_advisory(struct mse_verdict *verdict, const char *advisory)
 		verdict->advisories[verdict->advisory_count++] = copy;
 }
 
-bool mse_verdict_check_passed(const struct mse_verdict *verdict, const char *name)
+/* Whether a check of this name is there and every one of this name passed. */
+static bool check_passed(const struct mse_verdict *verdict, const char *name)
 {
 	bool found = false;
 
@@ -125,7 +126,7 @@ bool mse_verdict_passed(const struct mse_verdict *verdict)
 	if (!verdict->finished || verdict->broken || verdict->required_count == 0 || mse_verdict_first_failed(verdict) != NULL)
 		return false;
 	for (size_t i = 0; i < verdict->required_count; i++)
-		if (!mse_verdict_check_passed(verdict, verdict->required[i]))
+		if (!check_passed(verdict, verdict->required[i]))
 			return false;
 	return true;
 }
@@ -316,7 +317,7 @@ static int root_to_json(const struct mse_verdict *verdict, json_t *object, struc
 	return set_hex_or_null(root, "fingerprint", mse_verdict_root_fingerprint(verdict), 32, err);
 }
 
-int mse_verdict_to_json(const struct mse_verdict *verdict, json_t **ret_json, struct mse_error_info *err)
+static int to_json(const struct mse_verdict *verdict, json_t **ret_json, struct mse_error_info *err)
 {
 	mse_autojson *object = json_object();
 	int result;
@@ -342,7 +343,7 @@ char *mse_verdict_json(const struct mse_verdict *verdict)
 	struct mse_error_info err;
 	mse_autojson *json = NULL;
 
-	if (mse_verdict_to_json(verdict, &json, &err) < 0)
+	if (to_json(verdict, &json, &err) < 0)
 		return NULL;
 	return json_dumps(json, JSON_INDENT(2));
 }

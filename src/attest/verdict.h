@@ -1,8 +1,6 @@
 /* The inside of a verdict: filled by the verifiers of this folder, read by everybody through mse/attest.h. */
 #pragma once
 
-#include <jansson.h>
-
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "mse/attest.h"
@@ -50,10 +48,5 @@ struct mse_verdict {
 
 MSE_DEFINE_CLEANUP(struct mse_verdict, mse_verdict_free)
 
-/* The verdict as a JSON object, a new reference. */
-int mse_verdict_to_json(const struct mse_verdict *verdict, json_t **ret_json, struct mse_error_info *err);
-
 /* Adds an advisory id unless it is there. */
 void mse_verdict_add_advisory(struct mse_verdict *verdict, const char *advisory);
-/* Whether a check of this name is there and every one of this name passed. */
-bool mse_verdict_check_passed(const struct mse_verdict *verdict, const char *name);
