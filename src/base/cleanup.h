@@ -1,6 +1,7 @@
 /* Cleanup attributes, so that a function can return from anywhere without leaking. */
 #pragma once
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -45,5 +46,12 @@ __attribute__((unused)) static inline int mse_steal_fd(int *fd)
 	return stolen;
 }
 
+__attribute__((unused)) static inline void mse_closedirp(DIR **dir)
+{
+	if (*dir != NULL)
+		closedir(*dir);
+}
+
 #define mse_autofree mse_cleanup(mse_freep)
 #define mse_autoclose mse_cleanup(mse_closep)
+#define mse_autoclosedir mse_cleanup(mse_closedirp)

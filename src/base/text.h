@@ -24,6 +24,7 @@ int mse_parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *ret_va
 
 /* Seconds since 1970-01-01T00:00:00Z. "2026-01-31T12:00:00Z": RFC 3339, UTC, whole seconds. */
 #define MSE_TIME_TEXT_SIZE 21
+#define MSE_TIME_MAX INT64_C(253402300799) /* 9999-12-31T23:59:59Z */
 void mse_time_format(char to[static MSE_TIME_TEXT_SIZE], int64_t seconds);
 int mse_time_parse(const char *text, int64_t *ret_seconds, const char *what, struct mse_error_info *err);
 int64_t mse_time_now(void);

@@ -35,12 +35,6 @@ struct folder {
 	const struct mse_ignore *ignore;
 };
 
-static void close_dirp(DIR **dir)
-{
-	if (*dir != NULL)
-		closedir(*dir);
-}
-
 void mse_walk_free(struct mse_walk *walk)
 {
 	if (walk == NULL)
@@ -179,7 +173,7 @@ static int visit(struct mse_walk *walk, const struct folder *folder, const char 
 static int walk_folder(struct mse_walk *walk, int fd, const char *path, const struct mse_ignore *ignore, struct mse_error_info *err)
 {
 	mse_cleanup(mse_ignore_freep) struct mse_ignore *own = NULL;
-	mse_cleanup(close_dirp) DIR *dir = fdopendir(fd);
+	mse_autoclosedir DIR *dir = fdopendir(fd);
 	struct folder folder = { .fd = fd, .path = path, .ignore = ignore };
 	int result;
 

@@ -13,12 +13,6 @@
 #define NEW_PREFIX ".new-"
 #define STALE_SECONDS 86400
 
-__attribute__((unused)) static inline void closedirp(DIR **dir)
-{
-	if (*dir != NULL)
-		closedir(*dir);
-}
-
 void mse_stored_app_free(struct mse_stored_app *app)
 {
 	if (app == NULL)
@@ -37,7 +31,7 @@ static int apps_folder(struct mse_cli *cli, char **ret_path, struct mse_error_in
 
 static void remove_stale(const char *apps)
 {
-	mse_cleanup(closedirp) DIR *dir = opendir(apps);
+	mse_autoclosedir DIR *dir = opendir(apps);
 	struct mse_error_info ignored;
 	struct dirent *entry;
 
@@ -129,7 +123,7 @@ static int load_all(struct mse_cli *cli, json_t **ret_apps, struct mse_error_inf
 {
 	mse_autojson *apps = json_array();
 	mse_autofree char *folder = NULL;
-	mse_cleanup(closedirp) DIR *dir = NULL;
+	mse_autoclosedir DIR *dir = NULL;
 	struct dirent *entry;
 	int result;
 

@@ -11,11 +11,6 @@
 
 static const char *const tls_modes[] = { "zero-trust", "owner", "operator" };
 
-const char *mse_tls_mode_name(enum mse_tls_mode mode)
-{
-	return tls_modes[mode];
-}
-
 struct mse_manifest *mse_manifest_new(void)
 {
 	return calloc(1, sizeof(struct mse_manifest));
@@ -222,7 +217,7 @@ static int read_limits(const json_t *root, struct mse_manifest *manifest, struct
 	    (result = mse_json_u64(limits, "cpu_millis", what, 1, 1000000, &manifest->cpu_millis, err)) < 0 ||
 	    (result = mse_json_u64(limits, "storage", what, 1, MAX_SIZE_LIMIT, &manifest->storage, err)) < 0 ||
 	    (result = mse_json_u64(limits, "threads", what, 1, 1024, &manifest->threads, err)) < 0 ||
-	    (result = mse_json_u64(limits, "expires_at", what, 1, 253402300799, &expires_at, err)) < 0)
+	    (result = mse_json_u64(limits, "expires_at", what, 1, MSE_TIME_MAX, &expires_at, err)) < 0)
 		return result;
 	manifest->expires_at = (int64_t)expires_at;
 	return 0;

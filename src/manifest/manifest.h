@@ -92,8 +92,6 @@ int mse_manifest_verify_signature(const uint8_t owner_key[static MSE_SIGN_KEY_SI
 int mse_address(const char *project, const char *name, const uint8_t owner_key[static MSE_SIGN_KEY_SIZE],
 	char to[static MSE_ADDRESS_TEXT_SIZE], struct mse_error_info *err);
 
-const char *mse_tls_mode_name(enum mse_tls_mode mode);
-
 /* Calls visit with every leaf of the manifest's JSON as text ("app.name", "\"demo\""), sorted by path; for comparing and
  * for explaining member by member. Stops at the first negative result and returns it. */
 typedef int mse_manifest_visit(void *context, const char *path, const char *value, struct mse_error_info *err);

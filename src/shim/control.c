@@ -138,7 +138,7 @@ int mse_shim_status_parse(const char *text, size_t size, struct mse_shim_status 
 	    (result = mse_json_bool(root, "provisioned", WHAT, &status.provisioned, err)) < 0 ||
 	    (result = mse_json_u64(root, "restarts", WHAT, 0, MAX_COUNTER, &status.restarts, err)) < 0 ||
 	    (result = mse_json_u64(root, "enclave_pid", WHAT, 0, INT32_MAX, &pid, err)) < 0 ||
-	    (result = mse_json_u64(root, "changed_at", WHAT, 0, 253402300799, &changed_at, err)) < 0 || (result = parse_metrics(root, &status, err)) < 0)
+	    (result = mse_json_u64(root, "changed_at", WHAT, 0, MSE_TIME_MAX, &changed_at, err)) < 0 || (result = parse_metrics(root, &status, err)) < 0)
 		return result;
 	status.enclave_pid = (int64_t)pid;
 	status.changed_at = (int64_t)changed_at;
