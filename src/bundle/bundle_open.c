@@ -17,7 +17,7 @@
 #include "base/view.h"
 #include "bundle/beneath.h"
 #include "bundle/stream.h"
-#include "crypto/fields.h"
+#include "crypto/hash.h"
 
 #define READ_SIZE ((size_t)64 * 1024)
 
@@ -33,11 +33,6 @@ struct opener {
 	char *previous; /* path of the entry before */
 	uint8_t room[READ_SIZE];
 };
-
-static void free_hash(EVP_MD_CTX **hash)
-{
-	EVP_MD_CTX_free(*hash);
-}
 
 static void free_opener(struct opener **opener)
 {
@@ -94,7 +89,7 @@ static int archive_failed(struct opener *opener, struct mse_error_info *err)
 /* All of the entry's content: counted and hashed, and written to fd unless that is -1, or kept in `keep` unless that is NULL. */
 static int read_content(struct opener *opener, struct mse_tree_entry *entry, int fd, uint8_t *keep, struct mse_error_info *err)
 {
-	mse_cleanup(free_hash) EVP_MD_CTX *hash = EVP_MD_CTX_new();
+	mse_cleanup(mse_hash_freep) EVP_MD_CTX *hash = EVP_MD_CTX_new();
 	uint64_t done = 0;
 
 	if (hash == NULL || EVP_DigestInit_ex(hash, EVP_sha256(), NULL) != 1)

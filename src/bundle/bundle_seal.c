@@ -10,7 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "base/text.h"
 #include "bundle/stream.h"
 #include "bundle/walk.h"
@@ -37,11 +36,6 @@ static void free_archive(struct archive **archive)
 static void free_entry(struct archive_entry **entry)
 {
 	archive_entry_free(*entry);
-}
-
-static void free_hash(EVP_MD_CTX **hash)
-{
-	EVP_MD_CTX_free(*hash);
 }
 
 static int archive_failed(struct packer *packer, struct mse_error_info *err)
@@ -103,7 +97,7 @@ static int add_app_json(struct packer *packer, const void *app_json, size_t size
 
 static int add_content(struct packer *packer, int fd, const struct mse_walk_entry *from, struct mse_tree_entry *to, struct mse_error_info *err)
 {
-	mse_cleanup(free_hash) EVP_MD_CTX *hash = EVP_MD_CTX_new();
+	mse_cleanup(mse_hash_freep) EVP_MD_CTX *hash = EVP_MD_CTX_new();
 	mse_autofree uint8_t *room = malloc(READ_SIZE);
 	uint64_t left = from->size;
 

@@ -1,11 +1,8 @@
 #include "bundle/tree_scan.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <locale.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,15 +15,9 @@
 #include "base/view.h"
 #include "crypto/hash.h"
 
-#define READ_SIZE ((size_t)256 * 1024)
 #define CACHE_TAG "mse-tree-cache-v1"
 /* Two changes closer together than this may leave the same times behind. */
 #define CACHE_SETTLED_NS ((int64_t)1000000000)
-
-static void free_hash(EVP_MD_CTX **hash)
-{
-	EVP_MD_CTX_free(*hash);
-}
 
 static const struct mse_tree_limits *limits_of(enum mse_tree_flags flags)
 {
@@ -80,16 +71,10 @@ static int remember(struct scan *scan, char *path, const struct stat *status, st
 	return 0;
 }
 
-static void close_dirp(DIR **dir)
-{
-	if (*dir != NULL)
-		closedir(*dir);
-}
-
 /* Takes fd. */
 static int scan_folder(struct scan *scan, int fd, const char *folder, size_t depth, struct mse_error_info *err)
 {
-	mse_cleanup(close_dirp) DIR *dir = fdopendir(fd);
+	mse_autoclosedir DIR *dir = fdopendir(fd);
 	struct dirent *entry;
 
 	if (dir == NULL) {
@@ -248,7 +233,7 @@ static int64_t time_ns(const struct timespec *time)
 /* A hash over everything that stat() says of the tree, and the newest time in it. */
 static int scan_key(const struct scan *scan, uint8_t key[static 32], int64_t *ret_newest, struct mse_error_info *err)
 {
-	mse_cleanup(free_hash) EVP_MD_CTX *hash = EVP_MD_CTX_new();
+	mse_cleanup(mse_hash_freep) EVP_MD_CTX *hash = EVP_MD_CTX_new();
 	uint8_t status[STAT_FIELDS * 8];
 	bool ok = hash != NULL && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1;
 

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/file.h"
 #include "base/text.h"
+#include "crypto/hash.h"
 
 #define READ_SIZE ((size_t)256 * 1024)
 /* tar makes hard links to a file's first name; links to links to … are not what it writes. */
@@ -48,11 +48,6 @@ static void clear_tar(struct tar *tar)
 		uselocale(tar->previous_locale);
 		freelocale(tar->locale);
 	}
-}
-
-static void free_hash(EVP_MD_CTX **hash)
-{
-	EVP_MD_CTX_free(*hash);
 }
 
 static int archive_failed(const struct tar *tar, struct mse_error_info *err)
@@ -112,7 +107,7 @@ static int add_hard_link(struct tar *tar, const char *path, const char *target, 
 
 static int hash_content(struct tar *tar, struct mse_tree_entry *entry, struct mse_error_info *err)
 {
-	mse_cleanup(free_hash) EVP_MD_CTX *hash = EVP_MD_CTX_new();
+	mse_cleanup(mse_hash_freep) EVP_MD_CTX *hash = EVP_MD_CTX_new();
 	uint64_t done = 0;
 
 	if (hash == NULL || EVP_DigestInit_ex(hash, EVP_sha256(), NULL) != 1)

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -48,15 +47,11 @@ static int digest_all(EVP_MD_CTX *context, int fd, uint8_t *digest, uint64_t *re
 
 int mse_sha256_fd(int fd, uint8_t digest[static MSE_SHA256_SIZE], uint64_t *ret_size, struct mse_error_info *err)
 {
-	EVP_MD_CTX *context = EVP_MD_CTX_new();
-	int result;
+	mse_cleanup(mse_hash_freep) EVP_MD_CTX *context = EVP_MD_CTX_new();
 
 	if (context == NULL || EVP_DigestInit_ex(context, EVP_sha256(), NULL) != 1)
-		result = mse_fail(err, MSE_ERR_INTERNAL, "cannot compute a digest");
-	else
-		result = digest_all(context, fd, digest, ret_size, err);
-	EVP_MD_CTX_free(context);
-	return result;
+		return mse_fail(err, MSE_ERR_INTERNAL, "cannot compute a digest");
+	return digest_all(context, fd, digest, ret_size, err);
 }
 
 int mse_sha256_file(const char *path, uint8_t digest[static MSE_SHA256_SIZE], uint64_t *ret_size, struct mse_error_info *err)

@@ -1,10 +1,17 @@
 /* SHA-256 of bytes and of files. */
 #pragma once
 
+#include <openssl/evp.h>
 #include <stdint.h>
 
 #include "base/error.h"
 #include "crypto/fields.h"
+
+/* For hashes that are fed piece by piece, with mse_cleanup(). */
+__attribute__((unused)) static inline void mse_hash_freep(EVP_MD_CTX **hash)
+{
+	EVP_MD_CTX_free(*hash);
+}
 
 int mse_sha256(const void *data, size_t size, uint8_t digest[static MSE_SHA256_SIZE], struct mse_error_info *err);
 /* Of a regular file of any size, in bounded memory. *ret_size may be NULL. */
