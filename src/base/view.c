@@ -76,11 +76,6 @@ bool mse_view_le32(struct mse_view *view, uint32_t *ret_value)
 	return true;
 }
 
-bool mse_view_le64(struct mse_view *view, uint64_t *ret_value)
-{
-	return take_number(view, 8, false, ret_value);
-}
-
 bool mse_view_be32(struct mse_view *view, uint32_t *ret_value)
 {
 	uint64_t value;

@@ -20,7 +20,6 @@ bool mse_view_copy(struct mse_view *view, void *to, size_t size);
 bool mse_view_u8(struct mse_view *view, uint8_t *ret_value);
 bool mse_view_le16(struct mse_view *view, uint16_t *ret_value);
 bool mse_view_le32(struct mse_view *view, uint32_t *ret_value);
-bool mse_view_le64(struct mse_view *view, uint64_t *ret_value);
 bool mse_view_be32(struct mse_view *view, uint32_t *ret_value);
 bool mse_view_be64(struct mse_view *view, uint64_t *ret_value);
 

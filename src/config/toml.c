@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
-#include "base/text.h"
 #include "config/toml_shim.h"
 
 /* toml++ follows dotted keys recursively; no key of ours has more parts. */
@@ -85,15 +83,6 @@ int mse_toml_parse(const char *text, size_t size, const char *name, struct mse_t
 	sort_tables(root);
 	*ret_root = mse_steal(root);
 	return 0;
-}
-
-int mse_toml_read(const char *path, const char *name, struct mse_toml_value **ret_root, struct mse_error_info *err)
-{
-	mse_autofree uint8_t *text = NULL;
-	size_t size;
-	int result = mse_file_read(path, MSE_TOML_MAX_SIZE, &text, &size, err);
-
-	return result < 0 ? result : mse_toml_parse((const char *)text, size, name, ret_root, err);
 }
 
 const char *mse_toml_type_name(enum mse_toml_type type)

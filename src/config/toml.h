@@ -42,8 +42,6 @@ struct mse_toml_value {
 int mse_toml_parse(const char *text, size_t size, const char *name, struct mse_toml_value **ret_root, struct mse_error_info *err);
 void mse_toml_free(struct mse_toml_value *root);
 MSE_DEFINE_CLEANUP(struct mse_toml_value, mse_toml_free)
-/* Reads the file at path, of at most MSE_TOML_MAX_SIZE bytes; name as above. */
-int mse_toml_read(const char *path, const char *name, struct mse_toml_value **ret_root, struct mse_error_info *err);
 
 const char *mse_toml_type_name(enum mse_toml_type type);
 

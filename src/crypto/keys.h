@@ -11,7 +11,6 @@
 #define MSE_BOX_KEY_SIZE 32       /* X25519 public key */
 #define MSE_BOX_NONCE_SIZE 24
 #define MSE_BOX_OVERHEAD 16       /* crypto_box tag */
-#define MSE_SEAL_OVERHEAD 40      /* nonce and tag of mse_secretbox_seal() */
 
 /* An Ed25519 pair: secret holds libsodium's 64 bytes (seed and public key). */
 struct mse_sign_key {
