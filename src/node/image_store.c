@@ -42,7 +42,7 @@ int mse_image_check_name(const char *name, struct mse_error_info *err)
 	return 0;
 }
 
-int mse_image_to_json(const struct mse_image *image, json_t **ret_object, struct mse_error_info *err)
+static int to_json(const struct mse_image *image, json_t **ret_object, struct mse_error_info *err)
 {
 	char digest[MSE_DIGEST_TEXT_SIZE];
 
@@ -124,7 +124,7 @@ int mse_image_list(const char *store, json_t **ret_array, struct mse_error_info 
 		json_t *object = NULL;
 
 		if (result == 0 && json_array_size(array) < MSE_STORE_MAX_IMAGES && mse_image_find(store, entries[i]->d_name, &image, err) == 0 &&
-		    (result = mse_image_to_json(image, &object, err)) == 0 && json_array_append_new(array, object) < 0)
+		    (result = to_json(image, &object, err)) == 0 && json_array_append_new(array, object) < 0)
 			result = mse_fail_nomem(err);
 		free(entries[i]);
 	}
@@ -260,7 +260,7 @@ static int write_image_file(const struct mse_image_draft *draft, const struct ms
 	mse_autojson *json = NULL;
 	int result;
 
-	if ((result = mse_format(&path, err, "%s/" MSE_IMAGE_FILE, draft->folder)) < 0 || (result = mse_image_to_json(image, &json, err)) < 0 ||
+	if ((result = mse_format(&path, err, "%s/" MSE_IMAGE_FILE, draft->folder)) < 0 || (result = to_json(image, &json, err)) < 0 ||
 	    (result = mse_json_set(json, "version", json_integer(1), err)) < 0 ||
 	    (result = mse_json_set(json, "description", json_string(image->description), err)) < 0 ||
 	    (result = mse_json_set(json, "packages", json_string(image->packages), err)) < 0)

@@ -39,7 +39,6 @@ int mse_image_find(const char *store, const char *name, struct mse_image **ret_i
 
 /* An array of {"name", "digest", "size", "created_at"}, sorted by name. A folder that cannot be read as an image is left out. */
 int mse_image_list(const char *store, json_t **ret_array, struct mse_error_info *err);
-int mse_image_to_json(const struct mse_image *image, json_t **ret_object, struct mse_error_info *err);
 
 /* The folder of the image's files, and the file of its digest's cache. */
 int mse_image_paths(const char *store, const char *name, char **ret_root, char **ret_cache, struct mse_error_info *err);

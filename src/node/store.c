@@ -30,11 +30,6 @@ static const char *const event_names[] = {
 	[MSE_EVENT_STOPPED] = "stopped",
 };
 
-const char *mse_event_name(enum mse_event event)
-{
-	return event_names[event];
-}
-
 struct mse_app *mse_app_new(void)
 {
 	return calloc(1, sizeof(struct mse_app));
@@ -461,7 +456,7 @@ int mse_store_event(struct mse_store *store, const char *id, enum mse_event even
 	int result;
 
 	if ((result = mse_db_run(store->db, NULL, err, "INSERT INTO events (app, time, event, detail) VALUES (?, ?, ?, ?)", "titt", id, mse_time_now(),
-		     mse_event_name(event), detail)) < 0)
+		     event_names[event], detail)) < 0)
 		return result;
 	return mse_db_run(store->db, NULL, err, "DELETE FROM events WHERE app = ?1 AND number <= (SELECT number FROM events WHERE app = ?1"
 		" ORDER BY number DESC LIMIT 1 OFFSET ?2)", "ti", id, (int64_t)MAX_EVENTS);

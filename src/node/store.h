@@ -26,8 +26,6 @@ enum mse_event {
 	MSE_EVENT_ON_ERROR,
 	MSE_EVENT_STOPPED,
 };
-/* "deployed" and so on. */
-const char *mse_event_name(enum mse_event event);
 
 struct mse_app {
 	char id[MSE_INSTANCE_ID_TEXT_SIZE];
