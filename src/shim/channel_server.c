@@ -60,7 +60,8 @@ static const char fault_frame[] = "a frame of an unknown kind or of a wrong size
 static const char fault_status[] = "a status that does not exist";
 static const char fault_socket[] = "the channel failed";
 
-bool mse_allowance_take(struct mse_allowance *allowance, uint64_t cost, uint64_t now_ms)
+/* Takes cost out, or returns false. */
+static bool take_allowance(struct mse_allowance *allowance, uint64_t cost, uint64_t now_ms)
 {
 	uint64_t passed = now_ms - allowance->filled_at, earned;
 
@@ -131,7 +132,7 @@ static int refuse(struct mse_channel_server *server, const char *reason, struct 
 /* The same for a failure of the host's, which its log tells in full. */
 static int refuse_for(struct mse_channel_server *server, const char *reason, const struct mse_error_info *why, struct mse_error_info *err)
 {
-	if (mse_allowance_take(&server->services->complaint_allowance, 1, mse_monotonic_ms()))
+	if (take_allowance(&server->services->complaint_allowance, 1, mse_monotonic_ms()))
 		mse_log("%s: %s", reason, why->message);
 	return refuse(server, reason, err);
 }
@@ -198,7 +199,7 @@ static int save_state(struct mse_channel_server *server, struct mse_view payload
 
 	if (server->services->closing)
 		return refuse(server, "the app is being stopped", err);
-	if (!mse_allowance_take(&server->services->save_allowance, 1, mse_monotonic_ms()))
+	if (!take_allowance(&server->services->save_allowance, 1, mse_monotonic_ms()))
 		return refuse(server, "state is saved too often", err);
 	if (mse_file_write(MSE_SHIM_SEALED_FILE, payload.data, payload.size, 0600, &why) < 0)
 		return refuse_for(server, "the sealed state cannot be written", &why, err);
@@ -209,13 +210,13 @@ static void keep_record(struct mse_channel_services *services, struct mse_view r
 {
 	struct mse_error_info why;
 
-	if (!mse_allowance_take(&services->log_allowance, record.size + LOG_RECORD_COST, mse_monotonic_ms())) {
+	if (!take_allowance(&services->log_allowance, record.size + LOG_RECORD_COST, mse_monotonic_ms())) {
 		services->log_lost++;
 		return;
 	}
 	if (mse_log_file_append(services->log, record.data, record.size, &why) < 0) {
 		services->log_lost++;
-		if (mse_allowance_take(&services->complaint_allowance, 1, mse_monotonic_ms()))
+		if (take_allowance(&services->complaint_allowance, 1, mse_monotonic_ms()))
 			mse_log("a log record is lost: %s", why.message);
 	}
 }

@@ -21,8 +21,6 @@ struct mse_allowance {
 	uint64_t left;
 	uint64_t filled_at; /* ms, monotonic */
 };
-/* Takes cost out, or returns false. */
-bool mse_allowance_take(struct mse_allowance *allowance, uint64_t cost, uint64_t now_ms);
 
 /* What all enclave processes of an app share, one after the other. Owned by the caller. */
 struct mse_channel_services {

@@ -187,7 +187,6 @@ static int stage(const struct mse_shim_config *config, const struct mse_shim_inp
 	for (size_t i = 0; i < MSE_SANDBOX_VOLUMES; i++)
 		if ((result = attach_volume(config, &volumes[i], &sources->volumes[i], err)) < 0)
 			return result;
-	sources->staged = true;
 	return 0;
 }
 

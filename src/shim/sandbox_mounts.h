@@ -15,7 +15,6 @@ struct mse_sandbox_volume {
 #define MSE_SANDBOX_VOLUMES 4
 
 struct mse_sandbox_sources {
-	bool staged;
 	char *image;
 	char *bundle;
 	char *runtime[MSE_MANIFEST_MAX_FILES];
