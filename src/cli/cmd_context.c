@@ -1,7 +1,5 @@
 #include <string.h>
 
-#include "base/file.h"
-#include "base/text.h"
 #include "cli/conf.h"
 #include "cli/context.h"
 #include "cli/store.h"

@@ -1,6 +1,5 @@
 #include <string.h>
 
-#include "base/file.h"
 #include "base/text.h"
 #include "cli/node.h"
 #include "cli/store.h"

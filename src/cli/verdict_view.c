@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "base/text.h"
 
 static const char *result_name(enum mse_check_result result)
 {

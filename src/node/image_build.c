@@ -9,7 +9,6 @@
 #include <archive.h>
 #include <archive_entry.h>
 
-#include "base/file.h"
 #include "base/text.h"
 #include "bundle/tree.h"
 #include "node/apt_sources.h"

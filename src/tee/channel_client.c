@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
 
-#include "base/text.h"
 
 #define ANSWER_TIMEOUT_SECONDS 30
 

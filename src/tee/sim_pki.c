@@ -15,7 +15,6 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "base/text.h"
 #include "mse/attest.h"
 #include "tee/sim_platform.h"
 
