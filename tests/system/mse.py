@@ -16,6 +16,7 @@ SANITIZED = (PREFIX / "lib" / "libasan.so.8").exists()
 # A sanitized build is several times slower, and the machine may be busy.
 PATIENCE = 4 if SANITIZED else 1
 APPS = ROOT / "tests" / "apps"
+FIRST_PORT = 10_000 + os.getpid() % 100 * 200
 
 
 def run(command, timeout=60, check=False, **options):
@@ -95,7 +96,9 @@ class Node:
         self.config = self.folder / "msed.toml"
         self.log = self.folder / "msed.log"
         # What stands first is of the top level, before any table of the test's own.
-        self.config.write_text(f'images = "{STORE / "images"}"\n{config}')
+        # Ports of this process's own, so that several test runs on one machine do not meet.
+        ports = f"ports = {{ first = {FIRST_PORT}, last = {FIRST_PORT + 199} }}"
+        self.config.write_text(f'images = "{STORE / "images"}"\n{ports}\n{config}')
         self.process = None
 
     @property
