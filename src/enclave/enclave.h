@@ -33,6 +33,7 @@ struct mse_enclave {
 
 	struct mse_enclave_state state;
 	struct mse_enclave_keys public_keys;
+	bool restored; /* from sealed state: provisioned by an earlier start */
 	uint8_t leaf_sha256[MSE_SHA256_SIZE];
 	struct mse_secret *sealing_key; /* until the state is sealed */
 	char *application;              /* "app:app", from the bundle */

@@ -120,6 +120,7 @@ static int obtain_state(struct mse_enclave *enclave, struct mse_error_info *err)
 			return result;
 		}
 		mse_secret_free(mse_steal(enclave->sealing_key));
+		enclave->restored = true;
 		result = mse_enclave_state_public_keys(&enclave->state, &enclave->public_keys, err);
 	}
 	return result < 0 ? result : mse_certificate_sha256(enclave->state.certificate, enclave->leaf_sha256, err);
@@ -164,6 +165,9 @@ static int start(struct mse_enclave *enclave, struct mse_error_info *err)
 	    (result = obtain_state(enclave, err)) < 0 || (result = mse_log_pump_start(enclave, err)) < 0 ||
 	    (result = mse_enclave_watch_expiry(enclave, err)) < 0)
 		return result;
+	/* Before the server can hear of a provisioning message, which a restored instance has no use for. */
+	if (enclave->restored)
+		mse_enclave_enter(enclave, MSE_PHASE_STARTING);
 	return start_server(enclave, err);
 }
 
@@ -172,14 +176,12 @@ static enum mse_enclave_status run(struct mse_enclave *enclave)
 {
 	struct mse_error_info err;
 
-	if (enclave->state.code_key == NULL) {
+	if (!enclave->restored) {
 		mse_enclave_tell_status(enclave, MSE_ENCLAVE_WAITING);
 		mse_enclave_wait_while(enclave, MSE_PHASE_WAITING);
 	} else if (mse_provision_open_bundle(enclave, enclave->state.code_key, &err) < 0) {
 		mse_enclave_log(enclave, "%s", err.message);
 		return MSE_ENCLAVE_BUNDLE_REFUSED;
-	} else {
-		mse_enclave_enter(enclave, MSE_PHASE_STARTING);
 	}
 	if (mse_enclave_phase(enclave) == MSE_PHASE_STOPPING)
 		return MSE_ENCLAVE_STOPPED;
