@@ -1,13 +1,12 @@
 #include "cli/attested.h"
 
 #include <ctype.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "cli/http.h"
-#include "crypto/hash.h"
+#include "ratls/certificate.h"
 
 #define MAX_PAGE_SIZE ((size_t)4 * 1024 * 1024)
 
@@ -48,7 +47,7 @@ void mse_attested_free(struct mse_attested *attested)
 	free(attested);
 }
 
-__attribute__((unused)) static inline void url_freep(CURLU **url)
+static void url_freep(CURLU **url)
 {
 	curl_url_cleanup(*url);
 }
@@ -116,15 +115,6 @@ const char *mse_attested_host(const struct mse_attested *attested)
 	return attested->host;
 }
 
-static int leaf_digest(const X509 *leaf, uint8_t digest[static MSE_SHA256_SIZE], struct mse_error_info *err)
-{
-	unsigned size = MSE_SHA256_SIZE;
-
-	if (X509_digest(leaf, EVP_sha256(), digest, &size) != 1)
-		return mse_fail_openssl(err, MSE_ERR_INTERNAL, "cannot hash the certificate");
-	return 0;
-}
-
 static int export_keys(SSL *ssl, const uint8_t *nonce, uint8_t *session, uint8_t *provision, struct mse_error_info *err)
 {
 	if (SSL_export_keying_material(ssl, session, MSE_EXPORTER_SIZE, MSE_EXPORTER_ATTESTATION, strlen(MSE_EXPORTER_ATTESTATION), nonce,
@@ -145,7 +135,7 @@ static int inspect(struct mse_attested *attested, SSL *ssl, struct mse_error_inf
 	leaf = SSL_get1_peer_certificate(ssl);
 	if (leaf == NULL)
 		return mse_fail(err, MSE_ERR_VERIFY, "the other side showed no certificate");
-	result = leaf_digest(leaf, digest, err);
+	result = mse_certificate_sha256(leaf, digest, err);
 	if (result == 0)
 		result = export_keys(ssl, attested->facts.nonce, session, provision, err);
 	if (result < 0) {
@@ -286,24 +276,9 @@ int mse_attested_verify(struct mse_attested *attested, const struct mse_expectat
 
 int mse_attested_leaf_pem(const struct mse_attested *attested, char **ret_pem, struct mse_error_info *err)
 {
-	BIO *bio;
-	char *data;
-	long size;
-	int result;
-
 	if (!attested->verified)
 		return mse_fail(err, MSE_ERR_STATE, "there is no verified certificate");
-	bio = BIO_new(BIO_s_mem());
-	if (bio == NULL)
-		return mse_fail_nomem(err);
-	if (PEM_write_bio_X509(bio, attested->facts.leaf) != 1) {
-		result = mse_fail_openssl(err, MSE_ERR_INTERNAL, "cannot write the certificate");
-	} else {
-		size = BIO_get_mem_data(bio, &data);
-		result = mse_format(ret_pem, err, "%.*s", (int)size, data);
-	}
-	BIO_free(bio);
-	return result;
+	return mse_certificate_pem(attested->facts.leaf, ret_pem, err);
 }
 
 int mse_attested_provision(struct mse_attested *attested, const struct mse_sign_key *owner, const struct mse_secret *body,

@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "crypto/hash.h"
 #include "crypto/keys.h"
+#include "ratls/verify.h"
 
 struct mse_owner {
 	struct mse_sign_key sign; /* approves and signs everything */
@@ -29,8 +30,6 @@ int mse_owner_load_existing(struct mse_cli *cli, struct mse_owner *ret_owner, st
 int mse_key_fingerprint(const uint8_t key[static MSE_SIGN_KEY_SIZE], char to[static MSE_DIGEST_TEXT_SIZE], struct mse_error_info *err);
 /* An owner's public key as typed: hex, base64, or a file that holds one of these. */
 int mse_owner_key_parse(const char *text, uint8_t key[static MSE_SIGN_KEY_SIZE], struct mse_error_info *err);
-
-#define MSE_PLATFORM_SIZE 16
 
 /* What is pinned of a node. */
 struct mse_node_record {

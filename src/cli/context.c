@@ -39,9 +39,9 @@ static int write_platforms(const struct mse_context_info *context, json_t *inner
 	mse_autojson *platforms = json_array();
 
 	for (size_t i = 0; i < context->platform_count; i++) {
-		char text[2 * 16 + 1];
+		char text[2 * MSE_PLATFORM_SIZE + 1];
 
-		mse_hex_encode(text, context->platforms[i], 16);
+		mse_hex_encode(text, context->platforms[i], MSE_PLATFORM_SIZE);
 		if (json_array_append_new(platforms, json_string(text)) < 0)
 			return mse_fail_nomem(err);
 	}
@@ -100,7 +100,7 @@ static int read_platforms(const json_t *inner, struct mse_context_info *context,
 	json_array_foreach (platforms, i, platform) {
 		if (!json_is_string(platform))
 			return mse_fail(err, MSE_ERR_INPUT, WHAT ": platform %zu is not hex text", i);
-		if ((result = mse_hex_decode(context->platforms[i], 16, json_string_value(platform), "a platform in " WHAT, err)) < 0)
+		if ((result = mse_hex_decode(context->platforms[i], MSE_PLATFORM_SIZE, json_string_value(platform), "a platform in " WHAT, err)) < 0)
 			return result;
 		context->platform_count++;
 	}

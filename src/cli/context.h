@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "bundle/bundle.h"
 #include "manifest/manifest.h"
+#include "ratls/verify.h"
 
 #define MSE_CONTEXT_MAX_SIZE ((size_t)1024 * 1024)
 #define MSE_CONTEXT_MAX_PLATFORMS 64
@@ -22,7 +23,7 @@ struct mse_context_info {
 	char *tee;
 	struct mse_buffer *manifest;
 	uint8_t salt[MSE_BUNDLE_SALT_SIZE];
-	uint8_t platforms[MSE_CONTEXT_MAX_PLATFORMS][16];
+	uint8_t platforms[MSE_CONTEXT_MAX_PLATFORMS][MSE_PLATFORM_SIZE];
 	size_t platform_count; /* 0: none is pinned */
 	bool has_simulation_root;
 	uint8_t simulation_root[MSE_SHA256_SIZE];

@@ -9,7 +9,7 @@
 #include "ratls/evidence.h"
 #include "ratls/members.h"
 
-__attribute__((unused)) static inline void verdict_freep(struct mse_verdict **verdict)
+static void verdict_freep(struct mse_verdict **verdict)
 {
 	mse_verdict_free(*verdict);
 }

@@ -7,6 +7,9 @@
 #include "mse/attest.h"
 #include "ratls/session.h"
 
+/* A platform's identity: its PIID, or its PPID where there is none. */
+#define MSE_PLATFORM_SIZE 16
+
 /* What the caller knows at first hand; everything is optional, but a manifest member that nothing here fixes is a failed
  * check ("manifest.<member>", "nothing to compare with: …"). Pointers are borrowed. */
 struct mse_expectations {
@@ -20,7 +23,7 @@ struct mse_expectations {
 	size_t runtime_count;
 	uint64_t runtime_security_version;
 	const char *host;                    /* of the URL: must be one of the manifest's names, or 127.0.0.1 or localhost (then it says nothing); NULL: not compared */
-	const uint8_t (*platforms)[16];      /* identities (PIID, or PPID where there is none) of which one must be the evidence's; NULL: not compared */
+	const uint8_t (*platforms)[MSE_PLATFORM_SIZE]; /* identities of which one must be the evidence's; NULL: not compared */
 	size_t platform_count;
 };
 
@@ -37,7 +40,7 @@ struct mse_peer {
 	uint8_t measurement[MSE_SHA256_SIZE];
 	struct mse_manifest *manifest;
 	struct mse_buffer *manifest_bytes;
-	uint8_t platform[16];
+	uint8_t platform[MSE_PLATFORM_SIZE];
 	char *state; /* "waiting", "starting", "serving" */
 };
 void mse_peer_free(struct mse_peer *peer);
