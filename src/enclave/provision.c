@@ -61,7 +61,7 @@ static int read_message(const struct mse_buffer *body, const struct mse_manifest
 }
 
 /* The cipher does not commit to its key: a bundle made to open under two of them is caught here. */
-static int check_commitment(const struct mse_enclave *enclave, const struct mse_bundle_opened *opened, const uint8_t salt[static MSE_SALT_SIZE],
+static int check_commitment(const struct mse_enclave *enclave, const struct mse_bundle_opened *opened, const uint8_t salt[static MSE_BUNDLE_SALT_SIZE],
 	struct mse_error_info *err)
 {
 	uint8_t commitment[MSE_SHA256_SIZE];

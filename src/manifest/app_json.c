@@ -13,7 +13,7 @@ void mse_app_json_clear(struct mse_app_json *app)
 	free(mse_steal(app->python_application));
 }
 
-int mse_app_json_encode(const char *python_application, const uint8_t salt[static MSE_SALT_SIZE], struct mse_buffer **ret_bytes,
+int mse_app_json_encode(const char *python_application, const uint8_t salt[static MSE_BUNDLE_SALT_SIZE], struct mse_buffer **ret_bytes,
 	struct mse_error_info *err)
 {
 	mse_cleanup(mse_buffer_freep) struct mse_buffer *bytes = mse_buffer_new(MAX_SIZE);
@@ -22,7 +22,7 @@ int mse_app_json_encode(const char *python_application, const uint8_t salt[stati
 
 	if (bytes == NULL || json == NULL)
 		return mse_fail_nomem(err);
-	if ((result = mse_json_set_hex(json, "salt", salt, MSE_SALT_SIZE, err)) < 0 || (result = mse_json_canonical(json, bytes, err)) < 0)
+	if ((result = mse_json_set_hex(json, "salt", salt, MSE_BUNDLE_SALT_SIZE, err)) < 0 || (result = mse_json_canonical(json, bytes, err)) < 0)
 		return result;
 	*ret_bytes = mse_steal(bytes);
 	return 0;
@@ -39,7 +39,7 @@ int mse_app_json_parse(const void *bytes, size_t size, struct mse_app_json *ret_
 	if ((result = mse_json_parse(bytes, size, WHAT, &json, err)) < 0 ||
 	    (result = mse_json_only(json, (const char *const[]){ "python_application", "salt", "version", NULL }, WHAT, err)) < 0 ||
 	    (result = mse_json_u64(json, "version", WHAT, VERSION, VERSION, &version, err)) < 0 ||
-	    (result = mse_json_hex(json, "salt", WHAT, ret_app->salt, MSE_SALT_SIZE, err)) < 0 ||
+	    (result = mse_json_hex(json, "salt", WHAT, ret_app->salt, MSE_BUNDLE_SALT_SIZE, err)) < 0 ||
 	    (result = mse_json_string(json, "python_application", WHAT, &application, err)) < 0)
 		return result;
 	return mse_strdup(application, &ret_app->python_application, err);

@@ -160,7 +160,7 @@ static void an_address_depends_on_project_name_and_owner(void **state)
 
 static void app_json_is_read_as_it_was_written_and_strictly(void **state)
 {
-	static const uint8_t salt[MSE_SALT_SIZE] = { 1, 2, 3 };
+	static const uint8_t salt[MSE_BUNDLE_SALT_SIZE] = { 1, 2, 3 };
 	static const char unknown[] = "{\"python_application\":\"a:b\",\"salt\":\"00\",\"version\":1,\"x\":1}";
 	mse_cleanup(mse_buffer_freep) struct mse_buffer *bytes = NULL;
 	struct mse_app_json app = { 0 };
