@@ -16,14 +16,15 @@
 #include "node/image_store.h"
 #include "node/launch.h"
 #include "node/supervisor.h"
+#include "ratls/certificate.h"
 #include "shim/config.h"
 
 #define UPLOAD_BLOCK ((size_t)256 * 1024)
 /* The owner's clock may be a little ahead of ours. */
 #define EXPIRY_GRACE_SECONDS 60
 #define PORT_WAIT_MS 3000u
-/* A certificate that carries evidence lives so long at most (protocol.md, "Evidence"). */
-#define MAX_LIFETIME_SECONDS (INT64_C(397) * 24 * 3600)
+/* An app does not outlive its certificate. */
+#define MAX_LIFETIME_SECONDS ((int64_t)MSE_CERTIFICATE_MAX_DAYS * 24 * 3600)
 
 static json_t *bundle_answer(const char *hex)
 {

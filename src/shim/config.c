@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "shim/restarts.h"
 
 #define VERSION 1
 
@@ -83,7 +84,7 @@ static int from_json(const json_t *root, const char *what, struct mse_shim_confi
 	    (result = read_u32(root, "port", what, 1, UINT16_MAX, &port, err)) < 0 ||
 	    (result = mse_json_u64(root, "expires_at", what, 0, MSE_TIME_MAX, &expires_at, err)) < 0 ||
 	    (result = mse_json_u64(root, "log_size", what, MSE_SHIM_LOG_MIN_SIZE, MSE_SHIM_LOG_MAX_SIZE, &config->log_size, err)) < 0 ||
-	    (result = read_u32(root, "restart_failures", what, 1, 100, &config->restart_failures, err)) < 0 ||
+	    (result = read_u32(root, "restart_failures", what, 1, MSE_RESTARTS_MAX_FAILURES, &config->restart_failures, err)) < 0 ||
 	    (result = read_u32(root, "restart_seconds", what, 1, 24 * 3600, &config->restart_seconds, err)) < 0)
 		return result;
 	if ((config->uid == 0) != (config->gid == 0))
