@@ -11,7 +11,6 @@
 #include "base/view.h"
 #include "shim/config.h"
 
-#define HEAD_SIZE 5u
 #define READ_SIZE ((size_t)64 * 1024)
 /* One turn of the event loop gives an enclave so much, then others have theirs. */
 #define READS_PER_TURN 4
@@ -113,11 +112,10 @@ static int flush(struct mse_channel_server *server)
 
 static int reply(struct mse_channel_server *server, enum mse_frame_type type, const void *payload, size_t size, struct mse_error_info *err)
 {
-	uint8_t head[HEAD_SIZE];
+	uint8_t head[MSE_CHANNEL_HEAD_SIZE];
 	int result;
 
-	mse_put_be32(head, (uint32_t)(size + 1));
-	head[4] = (uint8_t)type;
+	mse_channel_head(head, type, size);
 	if ((result = mse_buffer_append(server->out, head, sizeof head, err)) < 0)
 		return result;
 	return mse_buffer_append(server->out, payload, size, err);
@@ -303,7 +301,7 @@ static const char *next_frame(struct mse_channel_server *server, bool *ret_more)
 	if (!mse_view_take(&view, size - 1, &payload))
 		return NULL;
 	fault = handle(server, (enum mse_frame_type)type, payload);
-	mse_buffer_consume(server->in, HEAD_SIZE + size - 1);
+	mse_buffer_consume(server->in, MSE_CHANNEL_HEAD_SIZE + size - 1);
 	*ret_more = true;
 	return fault;
 }
@@ -398,8 +396,8 @@ int mse_channel_server_new(struct event_base *base, int fd, struct mse_channel_s
 	server->events = events;
 	server->context = context;
 	/* The largest frame, and what is read behind it. */
-	server->in = mse_buffer_new(HEAD_SIZE + MSE_SEALED_STATE_MAX_SIZE + 2 * READ_SIZE);
-	server->out = mse_buffer_new(HEAD_SIZE + MSE_CHANNEL_MAX_PAYLOAD);
+	server->in = mse_buffer_new(MSE_CHANNEL_HEAD_SIZE + MSE_SEALED_STATE_MAX_SIZE + 2 * READ_SIZE);
+	server->out = mse_buffer_new(MSE_CHANNEL_HEAD_SIZE + MSE_CHANNEL_MAX_PAYLOAD);
 	server->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_event, server);
 	server->writable = event_new(base, fd, EV_WRITE | EV_PERSIST, on_event, server);
 	if (server->in == NULL || server->out == NULL || server->readable == NULL || server->writable == NULL)

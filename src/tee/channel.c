@@ -8,8 +8,6 @@
 #include "base/file.h"
 #include "base/view.h"
 
-#define HEAD_SIZE 5u
-
 const char *mse_enclave_status_name(enum mse_enclave_status status)
 {
 	switch (status) {
@@ -35,16 +33,21 @@ const char *mse_enclave_status_name(enum mse_enclave_status status)
 	return "unknown";
 }
 
+void mse_channel_head(uint8_t head[static MSE_CHANNEL_HEAD_SIZE], enum mse_frame_type type, size_t size)
+{
+	mse_put_be32(head, (uint32_t)(size + 1));
+	head[4] = (uint8_t)type;
+}
+
 int mse_channel_send(int fd, enum mse_frame_type type, const void *payload, size_t size, struct mse_error_info *err)
 {
-	uint8_t head[HEAD_SIZE];
-	struct iovec parts[2] = { { head, HEAD_SIZE }, { (void *)payload, size } };
+	uint8_t head[MSE_CHANNEL_HEAD_SIZE];
+	struct iovec parts[2] = { { head, MSE_CHANNEL_HEAD_SIZE }, { (void *)payload, size } };
 	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
 
 	if (size > MSE_CHANNEL_MAX_PAYLOAD)
 		return mse_fail(err, MSE_ERR_LIMIT, "a frame of %zu bytes for the channel, the limit is %zu", size, MSE_CHANNEL_MAX_PAYLOAD);
-	mse_put_be32(head, (uint32_t)(size + 1));
-	head[4] = (uint8_t)type;
+	mse_channel_head(head, type, size);
 	while (parts[0].iov_len + parts[1].iov_len > 0) {
 		ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
 
@@ -67,12 +70,12 @@ int mse_channel_send(int fd, enum mse_frame_type type, const void *payload, size
 
 int mse_channel_receive(int fd, enum mse_frame_type *ret_type, struct mse_buffer *payload, struct mse_error_info *err)
 {
-	uint8_t head[HEAD_SIZE], *room;
-	struct mse_view view = mse_view_of(head, HEAD_SIZE);
+	uint8_t head[MSE_CHANNEL_HEAD_SIZE], *room;
+	struct mse_view view = mse_view_of(head, MSE_CHANNEL_HEAD_SIZE);
 	uint32_t size = 0;
 	int result;
 
-	if ((result = mse_fd_read(fd, head, HEAD_SIZE, err)) < 0)
+	if ((result = mse_fd_read(fd, head, MSE_CHANNEL_HEAD_SIZE, err)) < 0)
 		return result;
 	mse_view_be32(&view, &size);
 	if (size < 1 || size - 1 > MSE_CHANNEL_MAX_PAYLOAD)

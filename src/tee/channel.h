@@ -46,6 +46,10 @@ enum mse_enclave_status {
 };
 const char *mse_enclave_status_name(enum mse_enclave_status status);
 
+/* What stands before a payload of so many bytes. */
+#define MSE_CHANNEL_HEAD_SIZE 5
+void mse_channel_head(uint8_t head[static MSE_CHANNEL_HEAD_SIZE], enum mse_frame_type type, size_t size);
+
 /* Blocking; MSE_ERR_CLOSED when the other end is gone. The payload replaces what *payload holds; its maximum is the limit. */
 int mse_channel_send(int fd, enum mse_frame_type type, const void *payload, size_t size, struct mse_error_info *err);
 int mse_channel_receive(int fd, enum mse_frame_type *ret_type, struct mse_buffer *payload, struct mse_error_info *err);

@@ -7,20 +7,18 @@
 #include <openssl/sha.h>
 #include <string.h>
 
+#include "attest/quote.h"
 #include "attest/simulation.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/view.h"
+#include "crypto/fields.h"
 #include "tee/sim_platform.h"
 
 #define QUOTE_MAX_SIZE ((size_t)16 * 1024)
-#define HEADER_SIZE 48
-#define REPORT_SIZE 384
 #define AUTH_DATA_SIZE 32
-#define CERT_DATA_PCK_CHAIN 5
 
 #define FLAG_INITTED 0x01
-#define FLAG_DEBUG 0x02
 #define FLAG_MODE64BIT 0x04
 
 #define SEAL_TAG "mse-sim-seal-v1"
@@ -47,10 +45,10 @@ int mse_sim_sign(EVP_PKEY *key, const void *message, size_t size, uint8_t ret_si
 }
 
 /* REPORTBODY (Intel SDM volume 3D): offsets of the fields that are not zero. */
-static void write_report(uint8_t to[static REPORT_SIZE], const struct mse_sim_report *report)
+static void write_report(uint8_t to[static MSE_REPORT_BODY_SIZE], const struct mse_sim_report *report)
 {
-	memset(to, 0, REPORT_SIZE);
-	to[48] = (uint8_t)(FLAG_INITTED | FLAG_MODE64BIT | (report->debug ? FLAG_DEBUG : 0));
+	memset(to, 0, MSE_REPORT_BODY_SIZE);
+	to[48] = (uint8_t)(FLAG_INITTED | FLAG_MODE64BIT | (report->debug ? MSE_SGX_FLAG_DEBUG : 0));
 	memcpy(to + 64, report->mrenclave, 32);
 	memcpy(to + 128, report->mrsigner, 32);
 	mse_put_le16(to + 256, report->isv_prod_id);
@@ -63,7 +61,7 @@ static int append_signature_data(const struct mse_sim_platform *platform, const 
 	struct mse_error_info *err)
 {
 	struct mse_sim_report qe = { .isv_prod_id = MSE_SIM_QE_ISV_PROD_ID, .isv_svn = MSE_SIM_QE_ISV_SVN };
-	uint8_t signature[64], qe_signature[64], point[65], bound[64 + AUTH_DATA_SIZE], qe_report[REPORT_SIZE], number[4];
+	uint8_t signature[64], qe_signature[64], point[65], bound[64 + AUTH_DATA_SIZE], qe_report[MSE_REPORT_BODY_SIZE], number[4];
 	size_t point_size;
 	int result;
 
@@ -80,7 +78,7 @@ static int append_signature_data(const struct mse_sim_platform *platform, const 
 	if ((result = mse_sim_sign(platform->attestation_key, signed_part, signed_size, signature, err)) < 0 ||
 	    (result = mse_sim_sign(platform->pck_key, qe_report, sizeof qe_report, qe_signature, err)) < 0)
 		return result;
-	mse_put_le32(number, (uint32_t)(64 + 64 + REPORT_SIZE + 64 + 2 + AUTH_DATA_SIZE + 2 + 4 + platform->chain_size));
+	mse_put_le32(number, (uint32_t)(64 + 64 + MSE_REPORT_BODY_SIZE + 64 + 2 + AUTH_DATA_SIZE + 2 + 4 + platform->chain_size));
 	if ((result = mse_buffer_append(to, number, 4, err)) < 0 || (result = mse_buffer_append(to, signature, sizeof signature, err)) < 0 ||
 	    (result = mse_buffer_append(to, bound, 64, err)) < 0 || (result = mse_buffer_append(to, qe_report, sizeof qe_report, err)) < 0 ||
 	    (result = mse_buffer_append(to, qe_signature, sizeof qe_signature, err)) < 0)
@@ -88,7 +86,7 @@ static int append_signature_data(const struct mse_sim_platform *platform, const 
 	mse_put_le16(number, AUTH_DATA_SIZE);
 	if ((result = mse_buffer_append(to, number, 2, err)) < 0 || (result = mse_buffer_append(to, bound + 64, AUTH_DATA_SIZE, err)) < 0)
 		return result;
-	mse_put_le16(number, CERT_DATA_PCK_CHAIN);
+	mse_put_le16(number, MSE_CERT_DATA_PCK_CHAIN);
 	if ((result = mse_buffer_append(to, number, 2, err)) < 0)
 		return result;
 	mse_put_le32(number, (uint32_t)platform->chain_size);
@@ -103,7 +101,7 @@ int mse_sim_cpu_quote(const struct mse_sim_platform *platform, const struct mse_
 	static const uint8_t zero[32];
 	mse_cleanup(mse_buffer_freep) struct mse_buffer *quote = mse_buffer_new(QUOTE_MAX_SIZE);
 	struct mse_sim_report filled = *report;
-	uint8_t signed_part[HEADER_SIZE + REPORT_SIZE] = { 0 };
+	uint8_t signed_part[MSE_QUOTE_HEADER_SIZE + MSE_REPORT_BODY_SIZE] = { 0 };
 	uint8_t *copy;
 	int result;
 
@@ -115,7 +113,7 @@ int mse_sim_cpu_quote(const struct mse_sim_platform *platform, const struct mse_
 	mse_put_le16(signed_part + 2, 2); /* attestation key: ECDSA on P-256 */
 	mse_put_le16(signed_part + 8, MSE_SIM_QE_ISV_SVN);
 	memcpy(signed_part + 12, MSE_SIM_QE_VENDOR_ID, 16);
-	write_report(signed_part + HEADER_SIZE, &filled);
+	write_report(signed_part + MSE_QUOTE_HEADER_SIZE, &filled);
 	if ((result = mse_buffer_append(quote, signed_part, sizeof signed_part, err)) < 0 ||
 	    (result = append_signature_data(platform, signed_part, sizeof signed_part, quote, err)) < 0)
 		return result;
@@ -132,32 +130,21 @@ int mse_sim_cpu_sealing_key(const struct mse_sim_platform *platform, const uint8
 	struct mse_error_info *err)
 {
 	mse_cleanup(mse_secret_freep) struct mse_secret *key = NULL;
-	size_t label_size = strnlen(label, MSE_SIM_LABEL_MAX_SIZE + 1);
-	uint8_t info[4 + sizeof SEAL_TAG + 4 + 32 + 4 + MSE_SIM_LABEL_MAX_SIZE];
-	size_t at = 0;
+	mse_cleanup(mse_buffer_freep) struct mse_buffer *info = NULL;
+	const struct mse_view fields[] = { mse_view_of(mrenclave, 32), mse_view_of_text(label) };
 	OSSL_PARAM params[4];
 	EVP_KDF *kdf;
 	EVP_KDF_CTX *context;
 	bool derived;
 	int result;
 
-	if (label_size < 1 || label_size > MSE_SIM_LABEL_MAX_SIZE)
+	if (fields[1].size < 1 || fields[1].size > MSE_SIM_LABEL_MAX_SIZE)
 		return mse_fail(err, MSE_ERR_LIMIT, "the label of a sealing key has 1 to %d bytes", MSE_SIM_LABEL_MAX_SIZE);
-	result = mse_secret_new(32, &key, err);
-	if (result < 0)
+	if ((result = mse_secret_new(32, &key, err)) < 0 || (result = mse_fields_encode(SEAL_TAG, fields, 2, &info, err)) < 0)
 		return result;
-	mse_put_be32(info, sizeof SEAL_TAG - 1);
-	memcpy(info + 4, SEAL_TAG, sizeof SEAL_TAG - 1);
-	at = 4 + sizeof SEAL_TAG - 1;
-	mse_put_be32(info + at, 32);
-	memcpy(info + at + 4, mrenclave, 32);
-	at += 4 + 32;
-	mse_put_be32(info + at, (uint32_t)label_size);
-	memcpy(info + at + 4, label, label_size);
-	at += 4 + label_size;
 	params[0] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0);
 	params[1] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, mse_secret_data(platform->sealing_secret), mse_secret_size(platform->sealing_secret));
-	params[2] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, at);
+	params[2] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)mse_buffer_data(info), mse_buffer_size(info));
 	params[3] = OSSL_PARAM_construct_end();
 	kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
 	context = EVP_KDF_CTX_new(kdf);

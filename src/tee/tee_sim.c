@@ -1,13 +1,11 @@
 #include <string.h>
 
+#include "mse/attest.h"
 #include "tee/tee.h"
-
-/* Larger than any SGX quote with its certificate chain. */
-#define MAX_QUOTE_SIZE ((size_t)64 * 1024)
 
 static int get_quote(void *self, const uint8_t report_data[static MSE_TEE_REPORT_DATA_SIZE], struct mse_buffer **ret_quote, struct mse_error_info *err)
 {
-	int result = mse_channel_ask(self, MSE_FRAME_GET_QUOTE, report_data, MSE_TEE_REPORT_DATA_SIZE, MAX_QUOTE_SIZE, ret_quote, err);
+	int result = mse_channel_ask(self, MSE_FRAME_GET_QUOTE, report_data, MSE_TEE_REPORT_DATA_SIZE, MSE_QUOTE_MAX_SIZE, ret_quote, err);
 
 	return result < 0 ? mse_context(err, "cannot get a quote") : 0;
 }
