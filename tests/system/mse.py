@@ -97,8 +97,8 @@ class Node:
         self.log = self.folder / "msed.log"
         # What stands first is of the top level, before any table of the test's own.
         # Ports of this process's own, so that several test runs on one machine do not meet.
-        ports = f"ports = {{ first = {FIRST_PORT}, last = {FIRST_PORT + 199} }}"
-        self.config.write_text(f'images = "{STORE / "images"}"\n{ports}\n{config}')
+        ports = "" if "ports" in config else f"ports = {{ first = {FIRST_PORT}, last = {FIRST_PORT + 199} }}\n"
+        self.config.write_text(f'images = "{STORE / "images"}"\n{ports}{config}')
         self.process = None
 
     @property

@@ -162,6 +162,21 @@ def test_list_status_logs_and_stop_tell_of_an_app(owner):
     assert "grüße-aus-der-enklave" in app.logs(), "the log outlives the app"
 
 
+def test_following_a_log_ends_with_the_app(owner):
+    app = owner.deploy(owner.project("followed", "prints"))
+    assert "the log is empty" in owner.mse("logs", app.id, check=True).stderr
+    follower = subprocess.Popen([mse.BIN / "mse", "logs", app.id, "-f"], env=owner.environment(), stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        app.get("/print?text=words-to-follow")
+        app.stop()
+        followed, said = follower.communicate(timeout=20 * mse.PATIENCE)
+    finally:
+        follower.kill()
+    assert follower.returncode == 0 and "words-to-follow" in followed
+    assert "the app has stopped (stopped by its owner)" in said
+
+
 def test_version_help_and_exit_codes(owner):
     assert owner.mse("version").returncode == 0
     assert json.loads(owner.mse("version", "--json").stdout)["version"]

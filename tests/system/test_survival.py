@@ -98,7 +98,7 @@ def test_stopping_destroys_what_the_node_kept_but_the_log(app, own_node):
     app.stop()
     left = {path.name for path in own_node.app_folder(app.id).iterdir()}
     assert "bundle" not in left and "sealed" not in left
-    assert own_node.shim_of(app.id) is None
+    mse.wait_until(lambda: own_node.shim_of(app.id) is None, what="the shim's end")
 
 
 def test_a_second_msed_on_the_same_folder_is_refused(own_node):
