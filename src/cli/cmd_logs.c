@@ -10,6 +10,7 @@
 #include "cli/store.h"
 
 #define FOLLOW_PAUSE_MS 300
+#define FOLLOW_STATUS_EVERY 7 /* pauses: the node's own lines are asked for less often than the log */
 #define TAIL_BYTES (32 * 1024)
 #define TAIL_LINES 20u
 
@@ -190,22 +191,46 @@ static int read_part(struct mse_node *node, const char *id, struct mse_log_reade
 	return result;
 }
 
+/* Nothing is written any more once an app has stopped; then *ret_reason, the caller frees it. */
+static int ask_whether_stopped(struct mse_node *node, const char *id, char **ret_reason, struct mse_error_info *err)
+{
+	mse_autojson *app = NULL;
+	const char *status;
+	int result = mse_node_find_app(node, id, NULL, &app, err);
+
+	if (result < 0)
+		return result;
+	status = json_string_value(json_object_get(app, "status"));
+	return status != NULL && strcmp(status, "stopped") == 0 ? mse_cli_text_of(app, "reason", ret_reason, err) : 0;
+}
+
 static int follow(struct mse_cli *cli, struct mse_node *node, const char *id, struct mse_log_reader *reader, struct log_output *output,
 	struct mse_error_info *err)
 {
 	bool goes_on = mse_cli_option(cli, MSE_OPT_FOLLOW) != NULL, more = true;
+	mse_autofree char *stopped = NULL;
 	int64_t offset = 0;
 	int result;
 
 	reader->expect_beginning = true;
-	for (;;) {
-		if ((result = read_part(node, id, reader, output, &offset, &more, err)) < 0)
+	for (unsigned pauses = 0;; pauses++) {
+		do
+			result = read_part(node, id, reader, output, &offset, &more, err);
+		while (result == 0 && more);
+		if (result < 0)
 			break;
-		if (more)
-			continue;
-		if (!goes_on)
+		if ((!goes_on || stopped != NULL) && output->mid_line && (result = put(output, "\n", 1, err)) < 0)
+			break;
+		if (stopped != NULL)
+			fprintf(stderr, "the app has stopped (%s): its log ends here\n", stopped);
+		else if (!goes_on && offset == 0 && !cli->json)
+			fputs("the log is empty: neither the application nor its enclave has written anything\n", stderr);
+		if (!goes_on || stopped != NULL)
 			return 0;
-		if ((result = mse_cli_sleep(FOLLOW_PAUSE_MS, err)) < 0)
+		if (pauses % FOLLOW_STATUS_EVERY == 0 && (result = ask_whether_stopped(node, id, &stopped, err)) < 0)
+			break;
+		/* What was written until then is still to be read. */
+		if (stopped == NULL && (result = mse_cli_sleep(FOLLOW_PAUSE_MS, err)) < 0)
 			break;
 	}
 	/* Ctrl-C is how following ends. */
