@@ -8,7 +8,7 @@
 BUILD := $(CURDIR)/build
 ASAN := $(BUILD)/asan
 MESON_FLAGS := $(if $(CI),-Dwerror=true)
-PYTEST := /usr/bin/python3 -m pytest -p no:cacheprovider
+PYTEST := /usr/bin/python3 -m pytest -p no:cacheprovider --basetemp=$(BUILD)/pytest
 # On a terminal ninja shows how far it is; in a log it would fill pages.
 NINJA_FLAGS := $(if $(VERBOSE),-v,$(shell test -t 2 || echo --quiet))
 
