@@ -15,6 +15,7 @@
 
 #include "base/buffer.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "shim/sandbox_mounts.h"
 #include "tee/channel.h"
@@ -394,4 +395,45 @@ int mse_sandbox_start(const struct mse_shim_config *config, const struct mse_shi
 	}
 	*ret_pid = pid;
 	return 0;
+}
+
+/* Loaders begin in the app's folder, where nobody else works; a finished sandbox has a root of its own. */
+static bool is_leftover(int process, const struct stat *folder)
+{
+	char name[16] = "";
+	struct stat cwd;
+	mse_autoclose int comm = openat(process, "comm", O_RDONLY | O_CLOEXEC);
+
+	return comm >= 0 && read(comm, name, sizeof name - 1) > 0 && strcmp(name, "bwrap\n") == 0 && fstatat(process, "cwd", &cwd, 0) == 0 &&
+	       cwd.st_dev == folder->st_dev && cwd.st_ino == folder->st_ino;
+}
+
+static void kill_leftover(int processes, const char *name, const struct stat *folder)
+{
+	mse_autoclose int process = -1;
+	uint64_t pid;
+
+	if (mse_parse_u64(name, 2, INT32_MAX, &pid, "a process", NULL) < 0)
+		return;
+	process = openat(processes, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (process < 0 || !is_leftover(process, folder))
+		return;
+	mse_log("process %s is left of a sandbox that was never finished, and is killed", name);
+	if (kill((pid_t)pid, SIGKILL) < 0)
+		mse_log("cannot kill process %s: %m", name);
+}
+
+void mse_sandbox_kill_leftovers(void)
+{
+	DIR *processes = opendir("/proc");
+	const struct dirent *entry;
+	struct stat folder;
+
+	if (processes == NULL || stat(".", &folder) < 0)
+		mse_log("cannot look for what is left of earlier sandboxes: %m");
+	else
+		while ((entry = readdir(processes)) != NULL)
+			kill_leftover(dirfd(processes), entry->d_name, &folder);
+	if (processes != NULL)
+		closedir(processes);
 }

@@ -17,3 +17,7 @@ struct mse_sandbox_descriptors {
  * killed or when this process ends. What goes wrong in the child is said on the messages' descriptor, and it exits. */
 int mse_sandbox_start(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs, const struct mse_sandbox_descriptors *descriptors,
 	pid_t *ret_pid, struct mse_error_info *err);
+
+/* Kills what is left of loaders that were killed before they had tied their child to themselves: such a child waits for ever, and
+ * keeps the listening socket. To be called with the app's lock held and in its folder, by which they are known. */
+void mse_sandbox_kill_leftovers(void);

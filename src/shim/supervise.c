@@ -498,6 +498,9 @@ static void on_child_signal(evutil_socket_t fd, short what, void *argument)
 		mse_log("the sandbox has ended with exit status %d", WEXITSTATUS(status));
 	else
 		mse_log("the sandbox has ended with signal %d", WTERMSIG(status));
+	/* Killed at the wrong moment, bubblewrap leaves its child behind, and that one the channel open. */
+	if (shim->run.channel != NULL && mse_channel_server_peer(shim->run.channel) == 0)
+		mse_sandbox_kill_leftovers();
 	if (shim->run.channel != NULL)
 		set_timer(shim->kill_timer, CHANNEL_REST_MS);
 	check_ended(shim);
@@ -658,6 +661,7 @@ static void begin(struct shim *shim, const struct mse_shim_status *last)
 	struct mse_error_info err;
 
 	mse_log("supervising instance %.12s at port %u", shim->config->instance_id, shim->config->port);
+	mse_sandbox_kill_leftovers();
 	shim->status.restarts = last->restarts;
 	memcpy(shim->status.measurement, last->measurement, sizeof last->measurement);
 	/* An app that was being stopped when the last shim ended is stopped, whatever that one had reached; and of an expired app
