@@ -105,17 +105,6 @@ static int find_option(const struct mse_command *command, const char *word, enum
 	return mse_fail(err, MSE_ERR_INPUT, "'mse %s' has no option '%.60s'", command->name, word);
 }
 
-static int check_complete(const struct mse_command *command, const struct mse_args *args, struct mse_error_info *err)
-{
-	if (args->operand_count < command->min_operands)
-		return mse_fail(err, MSE_ERR_INPUT, "'mse %s' needs %s", command->name, command->operands);
-	for (unsigned i = 0; i < MSE_OPT_COUNT; i++)
-		if ((command->needed & MSE_OPT_BIT(i)) != 0 && args->values[i] == NULL)
-			return mse_fail(err, MSE_ERR_INPUT, "'mse %s' needs the option --%s %s", command->name, options[i].name,
-				options[i].argument == NULL ? "" : options[i].argument);
-	return 0;
-}
-
 static int take_option(const struct mse_command *command, int count, const char *const words[], int *at, struct mse_args *args, struct mse_error_info *err)
 {
 	const char *word = words[*at], *value = NULL;
@@ -172,7 +161,9 @@ int mse_args_parse(int count, const char *const words[], const struct mse_comman
 		*ret_command = mse_command_find("help", NULL);
 		return 0;
 	}
-	return check_complete(command, ret_args, err);
+	if (ret_args->operand_count < command->min_operands)
+		return mse_fail(err, MSE_ERR_INPUT, "'mse %s' needs %s", command->name, command->operands);
+	return 0;
 }
 
 int mse_args_usage(const struct mse_command *command, struct mse_buffer *to, struct mse_error_info *err)
@@ -181,12 +172,11 @@ int mse_args_usage(const struct mse_command *command, struct mse_buffer *to, str
 
 	for (unsigned i = 0; result == 0 && i < MSE_OPT_COUNT; i++) {
 		const struct mse_option_info *option = &options[i];
-		bool needed = (command->needed & MSE_OPT_BIT(i)) != 0;
 
 		if ((command->options & MSE_OPT_BIT(i)) == 0)
 			continue;
-		result = mse_buffer_printf(to, err, " %s--%s%s%s%s", needed ? "" : "[", option->name, option->argument == NULL ? "" : " ",
-			option->argument == NULL ? "" : option->argument, needed ? "" : "]");
+		result = mse_buffer_printf(to, err, " [--%s%s%s]", option->name, option->argument == NULL ? "" : " ",
+			option->argument == NULL ? "" : option->argument);
 	}
 	return result < 0 ? result : mse_buffer_append_text(to, " [--json]", err);
 }

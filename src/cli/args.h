@@ -47,7 +47,6 @@ struct mse_command {
 	size_t min_operands;
 	size_t max_operands;
 	uint32_t options;      /* bits of enum mse_option; --json and --help are understood everywhere */
-	uint32_t needed;       /* options that must be given */
 	const char *summary;   /* one line */
 	const char *help;      /* more, for `mse help COMMAND`; may be NULL */
 	int (*run)(struct mse_cli *cli, struct mse_error_info *err);
