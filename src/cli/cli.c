@@ -80,22 +80,26 @@ int mse_cli_write(const void *data, size_t size, struct mse_error_info *err)
 	return 0;
 }
 
+int mse_cli_write_json(const json_t *json, size_t flags, struct mse_error_info *err)
+{
+	mse_autofree char *text = json_dumps(json, flags);
+	int result;
+
+	if (text == NULL)
+		return mse_fail_nomem(err);
+	result = mse_cli_write(text, strlen(text), err);
+	return result < 0 ? result : mse_cli_write("\n", 1, err);
+}
+
 int mse_cli_answer(struct mse_cli *cli, const json_t *json, struct mse_error_info *err)
 {
-	char *text;
 	int result;
 
 	if (!cli->json)
 		return 0;
 	mse_cli_progress_end(cli);
-	text = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-	if (text == NULL)
-		return mse_fail_nomem(err);
-	result = mse_cli_write(text, strlen(text), err);
-	free(text);
-	if (result == 0)
-		result = mse_cli_write("\n", 1, err);
-	cli->answered = true;
+	result = mse_cli_write_json(json, JSON_INDENT(2) | JSON_REAL_PRECISION(6), err);
+	cli->answered = result != MSE_ERR_NOMEM;
 	return result;
 }
 
@@ -123,15 +127,22 @@ int mse_cli_ask(struct mse_cli *cli, bool *ret_yes, struct mse_error_info *err, 
 	return 0;
 }
 
+void mse_cli_clean(char *bytes, size_t size, const char *kept)
+{
+	unsigned char *p = (unsigned char *)bytes;
+
+	for (size_t i = 0; i < size; i++) {
+		/* C1 controls travel in UTF-8 as c2 80 to c2 9f. */
+		if (p[i] == 0xc2 && i + 1 < size && p[i + 1] >= 0x80 && p[i + 1] <= 0x9f)
+			p[i] = p[i + 1] = '?';
+		else if ((p[i] < 0x20 && memchr(kept, p[i], strlen(kept)) == NULL) || p[i] == 0x7f)
+			p[i] = '?';
+	}
+}
+
 char *mse_cli_printable(char *text)
 {
-	for (unsigned char *p = (unsigned char *)text; *p != 0; p++) {
-		/* C1 controls travel in UTF-8 as c2 80 to c2 9f. */
-		if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
-			p[0] = p[1] = '?';
-		else if (*p < 0x20 || *p == 0x7f)
-			*p = '?';
-	}
+	mse_cli_clean(text, strlen(text), "");
 	return text;
 }
 

@@ -34,12 +34,16 @@ void mse_cli_progress_end(struct mse_cli *cli);
 int mse_cli_answer(struct mse_cli *cli, const json_t *json, struct mse_error_info *err);
 /* Plain text to standard output. */
 int mse_cli_write(const void *data, size_t size, struct mse_error_info *err);
+/* JSON and a newline to standard output; flags are those of json_dumps(). */
+int mse_cli_write_json(const json_t *json, size_t flags, struct mse_error_info *err);
 
 /* A question that only "y" or "yes" answers with true. MSE_ERR_STATE where nobody can be asked: callers test cli->can_ask first. */
 int mse_cli_ask(struct mse_cli *cli, bool *ret_yes, struct mse_error_info *err, const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* Replaces control characters, so that text from elsewhere cannot steer a terminal; returns text. */
 char *mse_cli_printable(char *text);
+/* The same for bytes; the characters of kept stay. */
+void mse_cli_clean(char *bytes, size_t size, const char *kept);
 /* A copy of a JSON string member, printable; "-" when it is not there. The caller frees. */
 int mse_cli_text_of(const json_t *object, const char *member, char **ret_text, struct mse_error_info *err);
 

@@ -19,21 +19,15 @@ int mse_cmd_context_export(struct mse_cli *cli, struct mse_error_info *err)
 	    (result = mse_context_read(json, path, &context, err)) < 0 || (result = mse_key_fingerprint(context->owner, fingerprint, err)) < 0)
 		return result;
 	if (output == NULL) {
-		char *text = json_dumps(json, JSON_INDENT(2) | JSON_SORT_KEYS);
-
-		if (text == NULL)
-			return mse_fail_nomem(err);
-		result = mse_cli_write(text, strlen(text), err);
-		free(text);
 		cli->answered = true;
-		return result < 0 ? result : mse_cli_write("\n", 1, err);
+		return mse_cli_write_json(json, JSON_INDENT(2) | JSON_SORT_KEYS, err);
 	}
 	if ((result = mse_json_write(output, json, 0644, err)) < 0)
 		return result;
 	mse_cli_say(cli, "wrote the context of '%s' (%.12s…) to %s\n  signed by the owner's key, fingerprint %s\n"
 		"Give the file away, and the fingerprint by another way: 'mse verify %s --context %s%s' shows it.", context->name, stored->id_text, output,
 		fingerprint, context->url, output, context->has_simulation_root ? " --allow-simulation" : "");
-	answer = json_pack("{s:b, s:s, s:s, s:s, s:s, s:s}", "simulated", context->has_simulation_root ? 1 : 0, "path", output, "id", stored->id_text, "name", context->name, "url", context->url, "fingerprint",
-		fingerprint);
+	answer = json_pack("{s:b, s:s, s:s, s:s, s:s, s:s}", "simulated", context->has_simulation_root ? 1 : 0, "path", output, "id", stored->id_text,
+		"name", context->name, "url", context->url, "fingerprint", fingerprint);
 	return answer == NULL ? mse_fail_nomem(err) : mse_cli_answer(cli, answer, err);
 }

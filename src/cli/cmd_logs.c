@@ -16,7 +16,6 @@
 
 /* Where the findings of the reader go. */
 struct log_output {
-	struct mse_cli *cli;
 	bool json;
 	bool to_terminal;
 	bool mid_line;      /* the last text did not end its line */
@@ -47,7 +46,7 @@ static int put(struct log_output *output, const void *data, size_t size, struct 
 static int put_text(struct log_output *output, const struct mse_buffer *data, struct mse_error_info *err)
 {
 	size_t size = mse_buffer_size(data);
-	mse_autofree uint8_t *copy = NULL;
+	mse_autofree char *copy = NULL;
 
 	if (!output->to_terminal)
 		return put(output, mse_buffer_data(data), size, err);
@@ -56,14 +55,7 @@ static int put_text(struct log_output *output, const struct mse_buffer *data, st
 		return mse_fail_nomem(err);
 	if (size > 0)
 		memcpy(copy, mse_buffer_data(data), size);
-	for (size_t i = 0; i < size; i++) {
-		bool c1 = copy[i] == 0xc2 && i + 1 < size && copy[i + 1] >= 0x80 && copy[i + 1] <= 0x9f;
-
-		if (c1)
-			copy[i] = copy[i + 1] = '?';
-		else if ((copy[i] < 0x20 && copy[i] != '\n' && copy[i] != '\t') || copy[i] == 0x7f)
-			copy[i] = '?';
-	}
+	mse_cli_clean(copy, size, "\n\t");
 	return put(output, copy, size, err);
 }
 
@@ -124,7 +116,6 @@ static int visit_json(struct log_output *output, enum mse_log_finding finding, c
 	static const char *const names[] = { [MSE_LOG_RECORD] = "record", [MSE_LOG_MISSING] = "missing", [MSE_LOG_BROKEN] = "broken-chain",
 		[MSE_LOG_OUT_OF_ORDER] = "out-of-order", [MSE_LOG_UNREADABLE] = "unreadable", [MSE_LOG_NEW_RUN] = "run" };
 	mse_autojson *json = json_pack("{s:s}", "kind", names[finding]);
-	char *line;
 	int result;
 
 	if (json == NULL)
@@ -150,12 +141,7 @@ static int visit_json(struct log_output *output, enum mse_log_finding finding, c
 	}
 	if (output->list != NULL)
 		return json_array_append(output->list, json) < 0 ? mse_fail_nomem(err) : 0;
-	line = json_dumps(json, JSON_COMPACT);
-	if (line == NULL)
-		return mse_fail_nomem(err);
-	result = mse_cli_write(line, strlen(line), err);
-	free(line);
-	return result < 0 ? result : mse_cli_write("\n", 1, err);
+	return mse_cli_write_json(json, JSON_COMPACT, err);
 }
 
 static int visit(void *context, enum mse_log_finding finding, const struct mse_log_record *record, uint64_t count, const char *reason,
@@ -243,7 +229,7 @@ int mse_cmd_logs(struct mse_cli *cli, struct mse_error_info *err)
 	mse_cleanup(mse_stored_app_freep) struct mse_stored_app *stored = NULL;
 	mse_autojson *app = NULL, *list = NULL;
 	struct mse_log_reader reader = { 0 };
-	struct log_output output = { .cli = cli, .json = cli->json, .to_terminal = isatty(STDOUT_FILENO) };
+	struct log_output output = { .json = cli->json, .to_terminal = isatty(STDOUT_FILENO) };
 	struct mse_owner owner = { 0 };
 	bool simulated;
 	const char *id;
@@ -285,7 +271,7 @@ void mse_logs_show_tail(struct mse_cli *cli, struct mse_node *node, const char *
 {
 	mse_cleanup(mse_buffer_freep) struct mse_buffer *tail = mse_buffer_new(TAIL_BYTES);
 	struct mse_log_reader reader = { .owner = &owner->log };
-	struct log_output output = { .cli = cli, .to_terminal = true, .tail = tail };
+	struct log_output output = { .to_terminal = true, .tail = tail };
 	struct mse_error_info ignored;
 	int64_t offset = -TAIL_BYTES;
 	bool more = true;
