@@ -39,7 +39,6 @@ static void clear(struct mse_deployment *deployment)
 	free(deployment->folder);
 	mse_secret_free(deployment->code_key);
 	mse_node_free(deployment->node);
-	free(deployment->record_path);
 	mse_node_info_clear(&deployment->info);
 	free(deployment->image_name);
 	free(deployment->replaces);

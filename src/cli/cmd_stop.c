@@ -1,21 +1,16 @@
-#include "base/text.h"
 #include "cli/conf.h"
 #include "cli/node.h"
-#include "ratls/session.h"
 
 static int stop(struct mse_node *node, const struct mse_owner *owner, const json_t *app, json_t **ret_app, struct mse_error_info *err)
 {
-	static const char body[] = "{}";
-	struct mse_node_request request = { .verb = "stop", .made = "", .body = body, .body_size = sizeof body - 1 };
-	mse_autofree char *path = NULL;
+	const char *project, *name, *id;
 	int result;
 
-	if ((result = mse_json_string(app, "project", "the node's answer", &request.project, err)) < 0 ||
-	    (result = mse_json_string(app, "name", "the node's answer", &request.name, err)) < 0 ||
-	    (result = mse_json_string(app, "id", "the node's answer", &request.acted_on, err)) < 0 ||
-	    (result = mse_format(&path, err, "/v1/apps/%s/stop", request.acted_on)) < 0)
+	if ((result = mse_json_string(app, "project", "the node's answer", &project, err)) < 0 ||
+	    (result = mse_json_string(app, "name", "the node's answer", &name, err)) < 0 ||
+	    (result = mse_json_string(app, "id", "the node's answer", &id, err)) < 0)
 		return result;
-	return mse_node_post_signed(node, path, owner, &request, ret_app, err);
+	return mse_node_stop(node, owner, project, name, id, ret_app, err);
 }
 
 int mse_cmd_stop(struct mse_cli *cli, struct mse_error_info *err)

@@ -24,14 +24,12 @@ struct mse_deployment {
 
 	char id[MSE_INSTANCE_ID_TEXT_SIZE];
 	char *folder; /* in the store */
-	bool stored;  /* the folder has its final name */
 	uint8_t salt[MSE_BUNDLE_SALT_SIZE];
 	struct mse_secret *code_key;
 	struct mse_bundle_summary bundle;
 
 	struct mse_node *node;
 	struct mse_node_record record;
-	char *record_path;
 	struct mse_node_info info;
 	char *image_name;
 	uint8_t image_digest[MSE_SHA256_SIZE];

@@ -275,7 +275,6 @@ static int keep(struct mse_deployment *deployment, struct mse_error_info *err)
 	if ((result = write_context(deployment, err)) < 0 || (result = write_app(deployment, err)) < 0 ||
 	    (result = mse_store_finish(deployment->cli, deployment->id, &deployment->folder, err)) < 0)
 		return result;
-	deployment->stored = true;
 	return mse_path_join(deployment->folder, "ratls.pem", &deployment->certificate, err);
 }
 

@@ -17,7 +17,7 @@ int mse_deploy_contact_node(struct mse_deployment *deployment, struct mse_error_
 	int result;
 
 	mse_deploy_begin(deployment, "node");
-	if ((result = mse_node_contact(deployment->node, deployment->cli, &deployment->info, &deployment->record, &deployment->record_path, err)) < 0)
+	if ((result = mse_node_contact(deployment->node, deployment->cli, &deployment->info, &deployment->record, err)) < 0)
 		return result;
 	if (strcmp(deployment->info.tee, "sim") != 0 || !deployment->info.simulated)
 		return mse_fail(err, MSE_ERR_UNSUPPORTED, "the node's TEE is '%.40s': deploying to hardware comes with a later release", deployment->info.tee);
@@ -393,25 +393,12 @@ static void say_replaced(struct mse_deployment *deployment)
 
 void mse_deploy_abandon(struct mse_deployment *deployment)
 {
-	static const char body[] = "{}";
-	mse_autofree char *path = NULL;
 	mse_autojson *app = NULL;
 	struct mse_error_info err;
-	struct mse_node_request request = {
-		.verb = "stop",
-		.project = deployment->config->project,
-		.name = deployment->config->name,
-		.acted_on = deployment->id,
-		.made = "",
-		.body = body,
-		.body_size = sizeof body - 1,
-	};
 
 	mse_interrupt_forget();
 	say_replaced(deployment);
-	if (mse_format(&path, &err, "/v1/apps/%s/stop", deployment->id) < 0)
-		return;
-	if (mse_node_post_signed(deployment->node, path, &deployment->owner, &request, &app, &err) == 0)
+	if (mse_node_stop(deployment->node, &deployment->owner, deployment->config->project, deployment->config->name, deployment->id, &app, &err) == 0)
 		mse_cli_say(deployment->cli, "the instance %.12s… was stopped again", deployment->id);
 	else if (err.code != MSE_ERR_NOT_FOUND)
 		mse_cli_say(deployment->cli, "the instance %.12s… could not be stopped again: %s\n  try 'mse stop %.12s'", deployment->id, err.message,

@@ -200,6 +200,18 @@ int mse_node_post_signed(struct mse_node *node, const char *path, const struct m
 	return result < 0 ? result : take_json(node, ret_json, err);
 }
 
+int mse_node_stop(struct mse_node *node, const struct mse_owner *owner, const char *project, const char *name, const char *id, json_t **ret_app,
+	struct mse_error_info *err)
+{
+	static const char body[] = "{}";
+	const struct mse_node_request request = { .verb = "stop", .project = project, .name = name, .acted_on = id, .made = "", .body = body,
+		.body_size = sizeof body - 1 };
+	mse_autofree char *path = NULL;
+	int result = mse_format(&path, err, "/v1/apps/%s/stop", id);
+
+	return result < 0 ? result : mse_node_post_signed(node, path, owner, &request, ret_app, err);
+}
+
 struct upload {
 	struct mse_cli *cli;
 	uint64_t began;
@@ -256,7 +268,6 @@ int mse_node_logs(struct mse_node *node, const char *id, int64_t from, struct ms
 	if (mse_buffer_size(node->answer.body) > MAX_LOG_ANSWER_SIZE)
 		return mse_fail(err, MSE_ERR_LIMIT, "the node sent %zu bytes of log at once, the limit is %zu", mse_buffer_size(node->answer.body),
 			MAX_LOG_ANSWER_SIZE);
-	ret_part->start = mse_http_header_number(node->handle, "Mse-Log-Start");
 	ret_part->end = mse_http_header_number(node->handle, "Mse-Log-End");
 	ret_part->next = mse_http_header_number(node->handle, "Mse-Log-Next");
 	ret_part->bytes = mse_buffer_new(MAX_LOG_ANSWER_SIZE);

@@ -29,9 +29,9 @@ struct mse_node_info {
 void mse_node_info_clear(struct mse_node_info *info);
 
 /* Asks the node what it is, and holds its simulation root against the pinned one: MSE_ERR_VERIFY when they differ. At first contact
- * it is pinned, and said so. ret_info, ret_record and ret_record_path may be NULL. */
+ * it is pinned, and said so. ret_info and ret_record may be NULL. */
 int mse_node_contact(struct mse_node *node, struct mse_cli *cli, struct mse_node_info *ret_info, struct mse_node_record *ret_record,
-	char **ret_record_path, struct mse_error_info *err);
+	struct mse_error_info *err);
 /* mse_node_open() and mse_node_contact(), for commands that need no more. */
 int mse_node_open_known(struct mse_cli *cli, struct mse_node **ret_node, struct mse_error_info *err);
 
@@ -41,13 +41,15 @@ int mse_node_get(struct mse_node *node, const char *path, json_t **ret_json, str
 struct mse_node_request;
 int mse_node_post_signed(struct mse_node *node, const char *path, const struct mse_owner *owner, const struct mse_node_request *request,
 	json_t **ret_json, struct mse_error_info *err);
+/* Has an instance of the owner's stopped; *ret_app is its last App. */
+int mse_node_stop(struct mse_node *node, const struct mse_owner *owner, const char *project, const char *name, const char *id, json_t **ret_app,
+	struct mse_error_info *err);
 /* Uploads a file; draws progress where cli has a terminal. */
 int mse_node_put_file(struct mse_node *node, struct mse_cli *cli, const char *path, const char *file, struct mse_error_info *err);
 
 /* Sealed log records, as they are. */
 struct mse_log_part {
 	struct mse_buffer *bytes; /* the caller frees */
-	int64_t start;            /* the first offset that is kept; -1: not told */
 	int64_t end;              /* behind what is there */
 	int64_t next;             /* to ask for next */
 };

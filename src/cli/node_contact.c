@@ -77,7 +77,7 @@ static int check_root(struct mse_node *node, struct mse_cli *cli, const json_t *
 }
 
 int mse_node_contact(struct mse_node *node, struct mse_cli *cli, struct mse_node_info *ret_info, struct mse_node_record *ret_record,
-	char **ret_record_path, struct mse_error_info *err)
+	struct mse_error_info *err)
 {
 	struct mse_node_record record;
 	struct mse_node_info info = { 0 };
@@ -93,8 +93,6 @@ int mse_node_contact(struct mse_node *node, struct mse_cli *cli, struct mse_node
 		result = check_root(node, cli, json, &record, path, err);
 	if (result == 0 && ret_record != NULL)
 		*ret_record = record;
-	if (result == 0 && ret_record_path != NULL)
-		*ret_record_path = mse_steal(path);
 	if (result == 0 && ret_info != NULL)
 		*ret_info = info;
 	else
@@ -107,7 +105,7 @@ int mse_node_open_known(struct mse_cli *cli, struct mse_node **ret_node, struct 
 	mse_cleanup(mse_node_freep) struct mse_node *node = NULL;
 	int result;
 
-	if ((result = mse_node_open(cli, &node, err)) < 0 || (result = mse_node_contact(node, cli, NULL, NULL, NULL, err)) < 0)
+	if ((result = mse_node_open(cli, &node, err)) < 0 || (result = mse_node_contact(node, cli, NULL, NULL, err)) < 0)
 		return result;
 	*ret_node = mse_steal(node);
 	return 0;
