@@ -9,6 +9,8 @@
 #include "ratls/certificate.h"
 
 #define MAX_PAGE_SIZE ((size_t)4 * 1024 * 1024)
+/* One exchange in all: whoever answers byte by byte would otherwise hold us for weeks. */
+#define EXCHANGE_SECONDS 120L
 
 /* What the connection must be when a request is about to be sent. */
 enum stage {
@@ -192,6 +194,7 @@ static int prepare(struct mse_attested *attested, enum stage stage, const char *
 	    (result = mse_http_set(attested->handle, CURLOPT_SSL_VERIFYHOST, 0L, err)) < 0 ||
 	    (result = mse_http_set(attested->handle, CURLOPT_SSL_SESSIONID_CACHE, 0L, err)) < 0 ||
 	    (result = mse_http_set(attested->handle, CURLOPT_PATH_AS_IS, 1L, err)) < 0 ||
+	    (result = mse_http_set(attested->handle, CURLOPT_TIMEOUT, EXCHANGE_SECONDS, err)) < 0 ||
 	    (result = mse_http_set(attested->handle, CURLOPT_PREREQFUNCTION, before_request, err)) < 0 ||
 	    (result = mse_http_set(attested->handle, CURLOPT_PREREQDATA, attested, err)) < 0)
 		return result;
