@@ -108,7 +108,7 @@ static int load_python(int (**ret_main)(const struct mse_python_host *), struct 
 		return result;
 	if (dlopen(path, RTLD_NOW | RTLD_GLOBAL) == NULL)
 		return mse_fail(err, MSE_ERR_UNSUPPORTED, "the image's libpython cannot be loaded: %s", dlerror());
-	module = dlopen(MSE_ENCLAVE_LIB_DIR "/libmse_python.so", RTLD_NOW);
+	module = dlopen(MSE_ENCLAVE_LIB_DIR "/" MSE_ENCLAVE_PYTHON_HOST_NAME, RTLD_NOW);
 	if (module == NULL)
 		return mse_fail(err, MSE_ERR_INTERNAL, "libmse_python.so cannot be loaded: %s", dlerror());
 	*ret_main = (int (*)(const struct mse_python_host *))dlsym(module, MSE_PYTHON_MAIN);

@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "crypto/hash.h"
+#include "tee/channel.h"
 
 #define SHIM "mse-shim"
 
@@ -57,7 +58,7 @@ int mse_runtime_open(const char *bin_dir, struct mse_runtime **ret_runtime, stru
 	pthread_mutex_init(&runtime->lock, NULL);
 	if ((result = bin_dir != NULL ? mse_strdup(bin_dir, &folder, err) : own_folder(&folder, err)) < 0 ||
 	    (result = mse_format(&runtime->shim, err, "%s/" SHIM, folder)) < 0 ||
-	    (result = mse_format(&runtime->program, err, "%s/" MSE_RUNTIME_PROGRAM, folder)) < 0 ||
+	    (result = mse_format(&runtime->program, err, "%s/" MSE_ENCLAVE_PROGRAM_NAME, folder)) < 0 ||
 	    (result = mse_format(&lib_dir, err, "%s/../lib", folder)) < 0 || (result = require(runtime->shim, X_OK, err)) < 0 ||
 	    (result = require(runtime->program, X_OK, err)) < 0 || (result = require(lib_dir, X_OK, err)) < 0)
 		return result;
@@ -137,7 +138,7 @@ static int check_file(struct mse_runtime *runtime, const struct mse_named_digest
 	mse_autofree char *path = NULL;
 	uint8_t found[MSE_SHA256_SIZE];
 	char expected_text[MSE_DIGEST_TEXT_SIZE], found_text[MSE_DIGEST_TEXT_SIZE];
-	int result = strcmp(file->name, MSE_RUNTIME_PROGRAM) == 0 ? mse_strdup(runtime->program, &path, err) :
+	int result = strcmp(file->name, MSE_ENCLAVE_PROGRAM_NAME) == 0 ? mse_strdup(runtime->program, &path, err) :
 								    mse_format(&path, err, "%s/%s", runtime->lib_dir, file->name);
 
 	if (result < 0)
@@ -157,7 +158,7 @@ static int check_file(struct mse_runtime *runtime, const struct mse_named_digest
 
 int mse_runtime_check(struct mse_runtime *runtime, const struct mse_manifest *manifest, struct mse_error_info *err)
 {
-	static const char *const required[] = { MSE_RUNTIME_PROGRAM, MSE_RUNTIME_PYTHON_HOST };
+	static const char *const required[] = { MSE_ENCLAVE_PROGRAM_NAME, MSE_ENCLAVE_PYTHON_HOST_NAME };
 	int result = 0;
 
 	for (size_t i = 0; i < sizeof required / sizeof required[0]; i++) {

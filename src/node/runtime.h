@@ -5,9 +5,6 @@
 #include "base/error.h"
 #include "manifest/manifest.h"
 
-#define MSE_RUNTIME_PROGRAM "mse-enclave"
-#define MSE_RUNTIME_PYTHON_HOST "libmse_python.so"
-
 struct mse_runtime;
 
 /* bin_dir NULL: the folder that msed itself is in. MSE_ERR_NOT_FOUND names the program that is missing. */

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "bundle/tree_scan.h"
 #include "crypto/hash.h"
+#include "tee/channel.h"
 
 static void file_clear(struct mse_shim_file *file)
 {
@@ -72,7 +73,7 @@ static int check_runtime(const struct mse_shim_config *config, struct mse_shim_i
 	for (size_t i = 0; i < manifest->runtime_file_count; i++) {
 		const struct mse_named_digest *named = &manifest->runtime_files[i];
 		struct mse_shim_file *file = &inputs->runtime[i];
-		bool is_program = strcmp(named->name, MSE_SHIM_PROGRAM_NAME) == 0;
+		bool is_program = strcmp(named->name, MSE_ENCLAVE_PROGRAM_NAME) == 0;
 		char what[160];
 
 		snprintf(what, sizeof what, "runtime file '%s'", named->name);
@@ -85,7 +86,7 @@ static int check_runtime(const struct mse_shim_config *config, struct mse_shim_i
 		program |= is_program;
 	}
 	if (!program)
-		return mse_fail(err, MSE_ERR_INPUT, "the manifest names no runtime file '" MSE_SHIM_PROGRAM_NAME "'");
+		return mse_fail(err, MSE_ERR_INPUT, "the manifest names no runtime file '" MSE_ENCLAVE_PROGRAM_NAME "'");
 	return 0;
 }
 

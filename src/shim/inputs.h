@@ -27,9 +27,6 @@ struct mse_shim_inputs {
 	size_t runtime_count;
 };
 
-/* The name under which the manifest lists the program itself. */
-#define MSE_SHIM_PROGRAM_NAME "mse-enclave"
-
 /* Reads the manifest and its signature in the current folder, and compares every digest with the files. What does not match is
  * MSE_ERR_CRYPTO or MSE_ERR_NOT_FOUND with a message that names what differs; it is fit to be shown as an app's reason. */
 int mse_shim_inputs_check(const struct mse_shim_config *config, struct mse_shim_inputs **ret_inputs, struct mse_error_info *err);

@@ -235,7 +235,7 @@ static void add_runtime(struct sandbox *box)
 		const char *name = box->inputs->runtime[i].name;
 		mse_autofree char *dest = NULL;
 
-		if (strcmp(name, MSE_SHIM_PROGRAM_NAME) == 0)
+		if (strcmp(name, MSE_ENCLAVE_PROGRAM_NAME) == 0)
 			box->result = mse_strdup(MSE_ENCLAVE_PROGRAM, &dest, box->err);
 		else
 			box->result = mse_path_join(MSE_ENCLAVE_LIB_DIR, name, &dest, box->err);
