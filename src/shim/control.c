@@ -36,13 +36,12 @@ const char *mse_shim_state_name(enum mse_shim_state state)
 	return state_names[state];
 }
 
-/* Printable ASCII: it is shown on terminals. */
-static bool reason_is_printable(const char *reason)
+bool mse_shim_reason_is_valid(const char *reason)
 {
 	for (const char *p = reason; *p != 0; p++)
 		if (*p < 0x20 || *p > 0x7e)
 			return false;
-	return true;
+	return reason[0] != 0 && strlen(reason) < MSE_SHIM_REASON_SIZE;
 }
 
 /* Counters come from the enclave, which may say anything. RFC 8785 (with RFC 7493) ends integers here. */
@@ -98,7 +97,7 @@ static int parse_texts(const json_t *root, struct mse_shim_status *status, struc
 	if (json_is_string(reason)) {
 		const char *text = json_string_value(reason);
 
-		if (text[0] == 0 || strlen(text) >= sizeof status->reason || !reason_is_printable(text))
+		if (!mse_shim_reason_is_valid(text))
 			return mse_fail(err, MSE_ERR_INPUT, WHAT ": the reason is not 1 to %zu printable characters", sizeof status->reason - 1);
 		memcpy(status->reason, text, strlen(text) + 1);
 	} else if (!json_is_null(reason))
@@ -192,7 +191,7 @@ int mse_shim_send_stop(int fd, const char *reason, struct mse_error_info *err)
 
 	if (line == NULL)
 		return mse_fail_nomem(err);
-	if (reason[0] == 0 || strlen(reason) >= MSE_SHIM_REASON_SIZE || !reason_is_printable(reason))
+	if (!mse_shim_reason_is_valid(reason))
 		return mse_fail(err, MSE_ERR_INPUT, "a reason to stop is 1 to %d printable characters", MSE_SHIM_REASON_SIZE - 1);
 	root = json_pack("{s:s, s:s}", "command", "stop", "reason", reason);
 	if (root == NULL)

@@ -61,9 +61,12 @@ int mse_shim_status_parse(const char *text, size_t size, struct mse_shim_status 
 /* `status.json` in the app's folder; MSE_ERR_NOT_FOUND when no shim has written one. */
 int mse_shim_status_read(const char *app_dir, struct mse_shim_status *ret_status, struct mse_error_info *err);
 
+/* Whether it can be a reason: 1 to MSE_SHIM_REASON_SIZE - 1 printable ASCII characters, since it is shown on terminals. */
+bool mse_shim_reason_is_valid(const char *reason);
+
 /* Connects to the shim of an app's folder (any length of path), close-on-exec. MSE_ERR_NOT_FOUND, MSE_ERR_CLOSED: no shim is there. */
 int mse_shim_connect(const char *app_dir, int *ret_fd, struct mse_error_info *err);
-/* Asks for the stop; reason is 1 to MSE_SHIM_REASON_SIZE - 1 printable ASCII characters and becomes the status's reason. */
+/* Asks for the stop; the reason must be valid and becomes the status's reason. */
 int mse_shim_send_stop(int fd, const char *reason, struct mse_error_info *err);
 /* Waits for the next status line, at most timeout_ms. pending keeps what came behind that line; make it with a maximum of
  * at least 2 * MSE_SHIM_LINE_MAX_SIZE. MSE_ERR_TIMEOUT, MSE_ERR_CLOSED. For a non-blocking caller: read by yourself, split at newlines,

@@ -66,11 +66,8 @@ static int parse_stop(const char *line, size_t size, char reason[static MSE_SHIM
 		return result;
 	if (strcmp(command, "stop") != 0)
 		return mse_fail(err, MSE_ERR_UNSUPPORTED, "'%.40s' is not a command", command);
-	if (text[0] == 0 || strlen(text) >= MSE_SHIM_REASON_SIZE)
-		return mse_fail(err, MSE_ERR_LIMIT, "a reason to stop is 1 to %d characters", MSE_SHIM_REASON_SIZE - 1);
-	for (const char *p = text; *p != 0; p++)
-		if (*p < 0x20 || *p > 0x7e)
-			return mse_fail(err, MSE_ERR_INPUT, "a reason to stop is printable");
+	if (!mse_shim_reason_is_valid(text))
+		return mse_fail(err, MSE_ERR_INPUT, "a reason to stop is 1 to %d printable characters", MSE_SHIM_REASON_SIZE - 1);
 	memcpy(reason, text, strlen(text) + 1);
 	return 0;
 }
