@@ -230,7 +230,8 @@ static int post(struct mse_attested *attested, const struct mse_view *body, stru
 	return perform(attested, err);
 }
 
-static int ask_for_evidence(struct mse_attested *attested, struct mse_error_info *err)
+/* Posts a fresh nonce over a new connection; the answer is for the caller to examine. */
+static int post_nonce(struct mse_attested *attested, const char *path, struct mse_error_info *err)
 {
 	mse_cleanup(mse_slist_freep) struct curl_slist *headers = NULL;
 	mse_cleanup(mse_secret_freep) struct mse_secret *nonce = NULL;
@@ -245,12 +246,19 @@ static int ask_for_evidence(struct mse_attested *attested, struct mse_error_info
 	curl_easy_cleanup(mse_steal(attested->handle));
 	if ((result = mse_base64_encode(attested->facts.nonce, MSE_NONCE_SIZE, &nonce_text, err)) < 0 ||
 	    (result = mse_format(&body, err, "{\"nonce\":\"%s\"}", nonce_text)) < 0 ||
-	    (result = prepare(attested, STAGE_ANY, MSE_EVIDENCE_PATH, err)) < 0 ||
+	    (result = prepare(attested, STAGE_ANY, path, err)) < 0 ||
 	    (result = mse_http_header(&headers, err, "Content-Type: application/json")) < 0)
 		return result;
 	view = mse_view_of_text(body);
 	result = post(attested, &view, headers, err);
 	curl_easy_setopt(attested->handle, CURLOPT_HTTPHEADER, NULL);
+	return result;
+}
+
+static int ask_for_evidence(struct mse_attested *attested, struct mse_error_info *err)
+{
+	int result = post_nonce(attested, MSE_EVIDENCE_PATH, err);
+
 	if (result < 0)
 		return result;
 	if (attested->answer.status != 200)
@@ -258,6 +266,28 @@ static int ask_for_evidence(struct mse_attested *attested, struct mse_error_info
 			"%s gives no evidence (HTTP status %ld): it is not an mse application, or something stands in between", attested->base,
 			attested->answer.status);
 	return 0;
+}
+
+int mse_attested_log_head(struct mse_attested *attested, const uint8_t instance_id[static 32], const struct mse_box_key *owner,
+	const uint8_t enclave_key[static MSE_BOX_KEY_SIZE], struct mse_log_head *ret_head, struct mse_error_info *err)
+{
+	static const char what[] = "the enclave's answer about its log";
+	mse_autojson *json = NULL;
+	mse_autofree uint8_t *box = NULL;
+	const char *text;
+	size_t size;
+	int result;
+
+	attested->verified = false;
+	if ((result = post_nonce(attested, MSE_LOG_HEAD_PATH, err)) < 0)
+		return result;
+	if (attested->answer.status != 200)
+		return mse_fail(err, MSE_ERR_STATE, "%s does not say where its log stands (HTTP status %ld)", attested->base, attested->answer.status);
+	if ((result = mse_json_parse(mse_buffer_data(attested->answer.body), mse_buffer_size(attested->answer.body), what, &json, err)) < 0 ||
+	    (result = mse_json_string(json, "head", what, &text, err)) < 0 ||
+	    (result = mse_base64_decode(text, MSE_LOG_HEAD_MAX_SIZE, &box, &size, what, err)) < 0)
+		return result;
+	return mse_log_head_open(box, size, instance_id, attested->facts.nonce, owner, enclave_key, ret_head, err);
 }
 
 int mse_attested_verify(struct mse_attested *attested, const struct mse_expectations *expected, const struct mse_verify_params *params,

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/secret.h"
 #include "cli/cli.h"
+#include "crypto/log_record.h"
 #include "ratls/session.h"
 #include "ratls/verify.h"
 
@@ -22,6 +23,10 @@ const char *mse_attested_host(const struct mse_attested *attested);
  * leaf is pinned and the connection is the one that provisioning must use. */
 int mse_attested_verify(struct mse_attested *attested, const struct mse_expectations *expected, const struct mse_verify_params *params,
 	struct mse_verdict **ret_verdict, struct mse_peer **ret_peer, struct mse_error_info *err);
+
+/* Asks where the log stands, over a connection that need not be verified: the answer is sealed by the enclave's attested key. */
+int mse_attested_log_head(struct mse_attested *attested, const uint8_t instance_id[static 32], const struct mse_box_key *owner,
+	const uint8_t enclave_key[static MSE_BOX_KEY_SIZE], struct mse_log_head *ret_head, struct mse_error_info *err);
 
 /* The verified certificate as PEM; the caller frees. */
 int mse_attested_leaf_pem(const struct mse_attested *attested, char **ret_pem, struct mse_error_info *err);

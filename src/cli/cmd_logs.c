@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "cli/attested.h"
 #include "cli/conf.h"
 #include "cli/deploy.h"
 #include "cli/log_reader.h"
@@ -223,6 +224,28 @@ static int follow(struct mse_cli *cli, struct mse_node *node, const char *id, st
 	return goes_on && mse_interrupted() ? 0 : result;
 }
 
+/* A node that keeps back the end of a log is found out by asking the enclave itself, before what the node has is read. Of an
+ * app that does not answer, the end cannot be checked, which is said. */
+static bool ask_for_head(const struct mse_stored_app *stored, const struct mse_owner *owner, struct mse_log_head *ret_head)
+{
+	mse_cleanup(mse_attested_freep) struct mse_attested *attested = NULL;
+	struct mse_error_info err;
+
+	if (stored->instance_url == NULL || mse_attested_open(stored->instance_url, "127.0.0.1", &attested, &err) < 0)
+		return false;
+	if (mse_attested_log_head(attested, stored->id, &owner->log, stored->box_key, ret_head, &err) == 0)
+		return true;
+	fprintf(stderr, "whether the node keeps back the log's end cannot be checked: %s\n", err.message);
+	return false;
+}
+
+static int check_end(const struct mse_log_reader *reader, const struct mse_log_head *head, struct log_output *output, struct mse_error_info *err)
+{
+	uint64_t missing = mse_log_missing_at_end(reader, head);
+
+	return missing == 0 ? 0 : visit(output, MSE_LOG_MISSING, NULL, missing, NULL, err);
+}
+
 int mse_cmd_logs(struct mse_cli *cli, struct mse_error_info *err)
 {
 	mse_cleanup(mse_node_freep) struct mse_node *node = NULL;
@@ -232,7 +255,9 @@ int mse_cmd_logs(struct mse_cli *cli, struct mse_error_info *err)
 	struct log_output output = { .json = cli->json, .to_terminal = isatty(STDOUT_FILENO) };
 	struct mse_owner owner = { 0 };
 	bool simulated;
-	const char *id;
+	struct mse_log_head head;
+	const char *id, *status;
+	bool has_head = false;
 	int result;
 
 	if ((result = mse_node_open_known(cli, &node, err)) < 0 ||
@@ -249,10 +274,15 @@ int mse_cmd_logs(struct mse_cli *cli, struct mse_error_info *err)
 	memcpy(reader.instance_id, stored->id, sizeof reader.instance_id);
 	memcpy(reader.enclave_key, stored->box_key, sizeof reader.enclave_key);
 	reader.owner = &owner.log;
+	status = json_string_value(json_object_get(app, "status"));
+	if (status != NULL && strcmp(status, "stopped") != 0 && strcmp(status, "on_error") != 0 && mse_cli_option(cli, MSE_OPT_FOLLOW) == NULL)
+		has_head = ask_for_head(stored, &owner, &head);
 	if (cli->json && mse_cli_option(cli, MSE_OPT_FOLLOW) == NULL && (output.list = list = json_array()) == NULL)
 		result = mse_fail_nomem(err);
 	else
 		result = follow(cli, node, id, &reader, &output, err);
+	if (result == 0 && has_head)
+		result = check_end(&reader, &head, &output, err);
 	mse_owner_clear(&owner);
 	if (result == 0 && list != NULL) {
 		mse_autojson *answer = json_pack("{s:s, s:b, s:O, s:b}", "id", id, "simulated", simulated ? 1 : 0, "records", list, "complete",

@@ -60,3 +60,11 @@ int mse_log_read(struct mse_log_reader *reader, const void *bytes, size_t size, 
 	}
 	return 0;
 }
+
+uint64_t mse_log_missing_at_end(const struct mse_log_reader *reader, const struct mse_log_head *head)
+{
+	bool same_run = reader->has_run && memcmp(reader->run, head->run, sizeof head->run) == 0;
+	uint64_t seen = same_run ? reader->next_number : 0;
+
+	return head->count > seen ? head->count - seen : 0;
+}

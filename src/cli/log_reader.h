@@ -34,3 +34,6 @@ typedef int mse_log_visit(void *context, enum mse_log_finding finding, const str
  * record: what came before has been visited. *ret_used bytes were whole records. */
 int mse_log_read(struct mse_log_reader *reader, const void *bytes, size_t size, mse_log_visit *visit, void *context, size_t *ret_used,
 	struct mse_error_info *err);
+
+/* How many records of the head's run are missing at the end of what was read; 0 also when what was read is newer. */
+uint64_t mse_log_missing_at_end(const struct mse_log_reader *reader, const struct mse_log_head *head);

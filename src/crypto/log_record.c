@@ -8,6 +8,7 @@
 
 #define RECORD_VERSION 1
 #define TAG "mse-log-v1"
+#define HEAD_TAG "mse-log-head-v1"
 #define FIELD_COUNT 7
 
 void mse_log_chain_begin(struct mse_log_chain *chain, const uint8_t instance_id[static 32])
@@ -109,4 +110,51 @@ int mse_log_record_open(const void *record, size_t size, const uint8_t instance_
 	if (result < 0)
 		mse_log_record_clear(ret_record);
 	return result;
+}
+
+#define HEAD_FIELD_COUNT 5
+
+int mse_log_head_seal(const struct mse_log_chain *chain, const struct mse_box_key *enclave, const uint8_t log_key[static MSE_BOX_KEY_SIZE],
+	const uint8_t nonce[static MSE_LOG_NONCE_SIZE], struct mse_buffer *to, struct mse_error_info *err)
+{
+	mse_cleanup(mse_buffer_freep) struct mse_buffer *inside = NULL;
+	uint8_t count[8];
+	const struct mse_view fields[HEAD_FIELD_COUNT] = {
+		mse_view_of(nonce, MSE_LOG_NONCE_SIZE),
+		mse_view_of(chain->instance_id, sizeof chain->instance_id),
+		mse_view_of(chain->run, sizeof chain->run),
+		mse_view_of(count, sizeof count),
+		mse_view_of(chain->previous, sizeof chain->previous),
+	};
+	int result;
+
+	mse_put_be64(count, chain->number);
+	result = mse_fields_encode(HEAD_TAG, fields, HEAD_FIELD_COUNT, &inside, err);
+	return result < 0 ? result : mse_box_seal(enclave, log_key, mse_buffer_data(inside), mse_buffer_size(inside), to, err);
+}
+
+int mse_log_head_open(const void *box, size_t size, const uint8_t instance_id[static 32], const uint8_t nonce[static MSE_LOG_NONCE_SIZE],
+	const struct mse_box_key *owner, const uint8_t enclave_key[static MSE_BOX_KEY_SIZE], struct mse_log_head *ret_head, struct mse_error_info *err)
+{
+	static const size_t sizes[HEAD_FIELD_COUNT] = { MSE_LOG_NONCE_SIZE, 32, MSE_LOG_RUN_SIZE, 8, MSE_SHA256_SIZE };
+	mse_cleanup(mse_buffer_freep) struct mse_buffer *inside = mse_buffer_new(MSE_LOG_HEAD_MAX_SIZE);
+	struct mse_view view, tag, fields[HEAD_FIELD_COUNT];
+	int result;
+
+	if (inside == NULL)
+		return mse_fail_nomem(err);
+	if ((result = mse_box_open(owner, enclave_key, box, size, inside, err)) < 0)
+		return result;
+	view = mse_view_of(mse_buffer_data(inside), mse_buffer_size(inside));
+	if (!take_field(&view, SIZE_MAX, &tag) || !mse_view_equals_text(tag, HEAD_TAG))
+		return mse_fail(err, MSE_ERR_INPUT, "a sealed box that is not the head of a log");
+	for (size_t i = 0; i < HEAD_FIELD_COUNT; i++)
+		if (!take_field(&view, sizes[i], &fields[i]))
+			return mse_fail(err, MSE_ERR_INPUT, "a malformed head of a log");
+	if (view.size != 0 || memcmp(fields[0].data, nonce, MSE_LOG_NONCE_SIZE) != 0 || memcmp(fields[1].data, instance_id, 32) != 0)
+		return mse_fail(err, MSE_ERR_INPUT, "the head of a log that answers another question, or is another instance's");
+	memcpy(ret_head->run, fields[2].data, sizeof ret_head->run);
+	mse_view_be64(&fields[3], &ret_head->count);
+	memcpy(ret_head->last, fields[4].data, sizeof ret_head->last);
+	return 0;
 }

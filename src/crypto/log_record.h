@@ -48,3 +48,20 @@ void mse_log_record_clear(struct mse_log_record *record);
 /* MSE_ERR_CRYPTO: not from the attested enclave, or changed; MSE_ERR_INPUT: malformed, or its head does not say what is inside. */
 int mse_log_record_open(const void *record, size_t size, const uint8_t instance_id[static 32], const struct mse_box_key *owner,
 	const uint8_t enclave_key[static MSE_BOX_KEY_SIZE], struct mse_log_record *ret_record, struct mse_error_info *err);
+
+/* Where a chain stands, so that a host that keeps back its end is found out: asked for with a fresh nonce, and sealed like
+ * a record, with the tag "mse-log-head-v1": nonce, instance id, run, count, SHA-256 of the last record (zeros: none yet). */
+#define MSE_LOG_NONCE_SIZE 32
+#define MSE_LOG_HEAD_MAX_SIZE ((size_t)512)
+
+struct mse_log_head {
+	uint8_t run[MSE_LOG_RUN_SIZE];
+	uint64_t count; /* records of the run so far */
+	uint8_t last[MSE_SHA256_SIZE];
+};
+
+int mse_log_head_seal(const struct mse_log_chain *chain, const struct mse_box_key *enclave, const uint8_t log_key[static MSE_BOX_KEY_SIZE],
+	const uint8_t nonce[static MSE_LOG_NONCE_SIZE], struct mse_buffer *to, struct mse_error_info *err);
+/* MSE_ERR_CRYPTO: not from the attested enclave; MSE_ERR_INPUT: not an answer to this nonce about this instance. */
+int mse_log_head_open(const void *box, size_t size, const uint8_t instance_id[static 32], const uint8_t nonce[static MSE_LOG_NONCE_SIZE],
+	const struct mse_box_key *owner, const uint8_t enclave_key[static MSE_BOX_KEY_SIZE], struct mse_log_head *ret_head, struct mse_error_info *err);

@@ -65,6 +65,8 @@ int mse_enclave_watch_expiry(struct mse_enclave *enclave, struct mse_error_info 
 int mse_log_pump_start(struct mse_enclave *enclave, struct mse_error_info *err);
 /* One line of the enclave's own. */
 void mse_enclave_log(struct mse_enclave *enclave, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Where the log stands, sealed to the owner over his nonce. */
+int mse_log_pump_head(struct mse_enclave *enclave, const uint8_t nonce[static MSE_LOG_NONCE_SIZE], struct mse_buffer *to, struct mse_error_info *err);
 /* Sends what has been written so far, and ends. */
 void mse_log_pump_finish(struct mse_enclave *enclave);
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "enclave/enclave.h"
 #include "ratls/evidence.h"
 
@@ -104,6 +105,32 @@ static void serve_evidence(struct mse_enclave *enclave, struct mse_http_request 
 	respond_json(request, 200, text);
 }
 
+static void serve_log_head(struct mse_enclave *enclave, struct mse_http_request *request)
+{
+	mse_cleanup(mse_buffer_freep) struct mse_buffer *head = mse_buffer_new(MSE_LOG_HEAD_MAX_SIZE);
+	mse_autofree char *encoded = NULL, *text = NULL;
+	uint8_t nonce[MSE_NONCE_SIZE];
+	struct mse_error_info err;
+	int result = head == NULL ? mse_fail_nomem(&err) : read_nonce(request, nonce, &err);
+
+	if (result == 0 && (result = mse_log_pump_head(enclave, nonce, head, &err)) == 0 &&
+	    (result = mse_base64_encode(mse_buffer_data(head), mse_buffer_size(head), &encoded, &err)) == 0)
+		result = mse_format(&text, &err, "{\"head\":\"%s\"}", encoded);
+	if (result < 0)
+		respond_error(request, 400, result, err.message);
+	else
+		respond_json(request, 200, text);
+}
+
+/* Both are short, and share their threads. */
+static void serve_nonce(struct mse_enclave *enclave, struct mse_http_request *request)
+{
+	if (strcmp(mse_http_request_path(request), MSE_LOG_HEAD_PATH) == 0)
+		serve_log_head(enclave, request);
+	else
+		serve_evidence(enclave, request);
+}
+
 /* Whoever sends a bad request learns nothing of what was bad about it. */
 static void refuse_provisioning(struct mse_enclave *enclave, struct mse_http_request *request, const char *reason)
 {
@@ -195,7 +222,7 @@ int mse_endpoints_start(struct mse_enclave *enclave, struct mse_error_info *err)
 	if ((result = mse_http_queue_new(QUEUE_CAPACITY, &enclave->evidence_queue, err)) < 0 ||
 	    (result = mse_http_queue_new(QUEUE_CAPACITY, &enclave->provision_queue, err)) < 0 ||
 	    (result = mse_http_queue_new(APP_QUEUE_CAPACITY, &enclave->app_queue, err)) < 0 ||
-	    (result = start_workers(enclave, enclave->evidence_queue, EVIDENCE_THREADS, serve_evidence, err)) < 0)
+	    (result = start_workers(enclave, enclave->evidence_queue, EVIDENCE_THREADS, serve_nonce, err)) < 0)
 		return result;
 	return start_workers(enclave, enclave->provision_queue, PROVISION_THREADS, serve_provision, err);
 }
@@ -218,7 +245,7 @@ static void dispatch_own(struct mse_enclave *enclave, struct mse_http_request *r
 	struct mse_http_queue *queue = NULL;
 	struct mse_error_info ignored;
 
-	if (strcmp(path, MSE_EVIDENCE_PATH) == 0)
+	if (strcmp(path, MSE_EVIDENCE_PATH) == 0 || strcmp(path, MSE_LOG_HEAD_PATH) == 0)
 		queue = enclave->evidence_queue;
 	else if (strcmp(path, MSE_PROVISION_PATH) == 0)
 		queue = enclave->provision_queue;

@@ -132,6 +132,19 @@ void mse_enclave_log(struct mse_enclave *enclave, const char *format, ...)
 	send_record(enclave->log, MSE_LOG_ENCLAVE, line, (size_t)size + 1);
 }
 
+int mse_log_pump_head(struct mse_enclave *enclave, const uint8_t nonce[static MSE_LOG_NONCE_SIZE], struct mse_buffer *to, struct mse_error_info *err)
+{
+	struct mse_log_pump *pump = enclave->log;
+	int result;
+
+	if (pump == NULL)
+		return mse_fail(err, MSE_ERR_STATE, "the enclave is ending");
+	pthread_mutex_lock(&pump->lock);
+	result = mse_log_head_seal(&pump->chain, &enclave->state.box, enclave->manifest->owner_log_key, nonce, to, err);
+	pthread_mutex_unlock(&pump->lock);
+	return result;
+}
+
 void mse_log_pump_finish(struct mse_enclave *enclave)
 {
 	struct mse_log_pump *pump = mse_steal(enclave->log);

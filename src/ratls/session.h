@@ -10,6 +10,7 @@
 
 #define MSE_EVIDENCE_PATH "/.well-known/mse/evidence"
 #define MSE_PROVISION_PATH "/.well-known/mse/provision"
+#define MSE_LOG_HEAD_PATH "/.well-known/mse/log-head" /* {"nonce"} gives {"head"}: crypto/log_record.h */
 #define MSE_WELL_KNOWN_PREFIX "/.well-known/mse/"
 
 #define MSE_EXPORTER_ATTESTATION "EXPORTER-mse-attestation" /* context = the nonce */

@@ -177,6 +177,26 @@ def test_following_a_log_ends_with_the_app(owner):
     assert "the app has stopped (stopped by its owner)" in said
 
 
+def test_a_node_that_keeps_back_the_end_of_a_log_is_found_out(owner, node):
+    app = owner.deploy(owner.project("cutlog", "prints"))
+    for number in range(3):
+        app.get(f"/print?text=line-{number}")
+        mse.wait_until(lambda: f"line-{number}" in app.logs(), what="the line")
+    assert "MISSING" not in app.logs()
+    log = node.app_folder(app.id) / "log"
+    data = log.read_bytes()
+    # A header of 16 bytes, then records with their sizes before them.
+    starts, position = [], 16
+    while position < len(data):
+        starts.append(position)
+        position += 4 + int.from_bytes(data[position:position + 4], "big")
+    log.write_bytes(data[:starts[-1]])
+    cut = app.logs()
+    assert "line-2" not in cut and "1 records are MISSING" in cut
+    assert owner.json("logs", app.id)["complete"] is False
+    app.stop()
+
+
 def test_version_help_and_exit_codes(owner):
     assert owner.mse("version").returncode == 0
     assert json.loads(owner.mse("version", "--json").stdout)["version"]
