@@ -6,36 +6,6 @@
 static struct mse_error_info err;
 static const uint8_t instance[32] = { 9 };
 
-static void the_head_of_a_log_answers_one_nonce_about_one_instance(void **state)
-{
-	struct mse_log_chain chain;
-	struct mse_box_key enclave = { 0 }, owner = { 0 };
-	uint8_t nonce[MSE_LOG_NONCE_SIZE] = { 1 }, other[MSE_LOG_NONCE_SIZE] = { 2 };
-	mse_cleanup(mse_buffer_freep) struct mse_buffer *record = mse_buffer_new(1000);
-	mse_cleanup(mse_buffer_freep) struct mse_buffer *box = mse_buffer_new(1000);
-	struct mse_log_head head;
-
-	(void)state;
-	mse_log_chain_begin(&chain, instance);
-	assert_works(mse_box_key_generate(&enclave, &err));
-	assert_works(mse_box_key_generate(&owner, &err));
-	assert_works(mse_log_record_seal(&chain, &enclave, owner.public_key, 1, MSE_LOG_STDOUT, "text", 4, record, &err));
-	assert_works(mse_log_head_seal(&chain, &enclave, owner.public_key, nonce, box, &err));
-	assert_works(mse_log_head_open(mse_buffer_data(box), mse_buffer_size(box), instance, nonce, &owner, enclave.public_key, &head, &err));
-	assert_int_equal(head.count, 1);
-	assert_memory_equal(head.run, chain.run, sizeof head.run);
-	assert_fails(mse_log_head_open(mse_buffer_data(box), mse_buffer_size(box), instance, other, &owner, enclave.public_key, &head, &err),
-		MSE_ERR_INPUT, "another question");
-	assert_fails(mse_log_head_open(mse_buffer_data(box), mse_buffer_size(box), owner.public_key, nonce, &owner, enclave.public_key, &head, &err),
-		MSE_ERR_INPUT, "another instance");
-	assert_fails(mse_log_head_open(mse_buffer_data(box), mse_buffer_size(box), instance, nonce, &owner, owner.public_key, &head, &err),
-		MSE_ERR_CRYPTO, "box");
-	/* A record is no head. */
-	assert_true(mse_log_head_open(mse_buffer_data(record), mse_buffer_size(record), instance, nonce, &owner, enclave.public_key, &head, &err) < 0);
-	mse_box_key_clear(&enclave);
-	mse_box_key_clear(&owner);
-}
-
 static void make_state(struct mse_enclave_state *state)
 {
 	static char name[] = "x.mse.localhost";
@@ -97,7 +67,6 @@ static void a_state_without_secrets_keeps_none(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_head_of_a_log_answers_one_nonce_about_one_instance),
 		cmocka_unit_test(sealed_state_comes_back_whole),
 		cmocka_unit_test(a_state_without_secrets_keeps_none),
 	};
