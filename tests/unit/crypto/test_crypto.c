@@ -196,22 +196,22 @@ static void the_head_of_a_log_answers_one_nonce_about_one_instance(void **state)
 	struct mse_log_head head;
 
 	(void)state;
-	mse_log_chain_begin(&chain, instance);
+	mse_log_chain_begin(&chain, log_instance);
 	assert_works(mse_box_key_generate(&enclave, &err));
 	assert_works(mse_box_key_generate(&owner, &err));
 	assert_works(mse_log_record_seal(&chain, &enclave, owner.public_key, 1, MSE_LOG_STDOUT, "text", 4, record, &err));
 	assert_works(mse_log_head_seal(&chain, &enclave, owner.public_key, nonce, box, &err));
-	assert_works(mse_log_head_open(mse_buffer_data(box), mse_buffer_size(box), instance, nonce, &owner, enclave.public_key, &head, &err));
+	assert_works(mse_log_head_open(mse_buffer_data(box), mse_buffer_size(box), log_instance, nonce, &owner, enclave.public_key, &head, &err));
 	assert_int_equal(head.count, 1);
 	assert_memory_equal(head.run, chain.run, sizeof head.run);
-	assert_fails(mse_log_head_open(mse_buffer_data(box), mse_buffer_size(box), instance, other, &owner, enclave.public_key, &head, &err),
+	assert_fails(mse_log_head_open(mse_buffer_data(box), mse_buffer_size(box), log_instance, other, &owner, enclave.public_key, &head, &err),
 		MSE_ERR_INPUT, "another question");
 	assert_fails(mse_log_head_open(mse_buffer_data(box), mse_buffer_size(box), owner.public_key, nonce, &owner, enclave.public_key, &head, &err),
 		MSE_ERR_INPUT, "another instance");
-	assert_fails(mse_log_head_open(mse_buffer_data(box), mse_buffer_size(box), instance, nonce, &owner, owner.public_key, &head, &err),
+	assert_fails(mse_log_head_open(mse_buffer_data(box), mse_buffer_size(box), log_instance, nonce, &owner, owner.public_key, &head, &err),
 		MSE_ERR_CRYPTO, "box");
 	/* A record is no head. */
-	assert_true(mse_log_head_open(mse_buffer_data(record), mse_buffer_size(record), instance, nonce, &owner, enclave.public_key, &head, &err) < 0);
+	assert_true(mse_log_head_open(mse_buffer_data(record), mse_buffer_size(record), log_instance, nonce, &owner, enclave.public_key, &head, &err) < 0);
 	mse_box_key_clear(&enclave);
 	mse_box_key_clear(&owner);
 }
