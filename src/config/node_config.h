@@ -53,7 +53,7 @@ struct mse_node_config {
 	size_t alias_count;
 	uint32_t max_apps, max_apps_per_owner;
 	/* Options that weaken security are named insecure-… and announced by the program at its start. */
-	bool insecure_no_cgroups; /* insecure-no-cgroups: run apps without memory, CPU and process limits where cgroups cannot be had */
+	bool insecure_no_cgroups; /* insecure-no-cgroups: announced; this release sets no limits of memory, CPU and processes anyway */
 };
 
 /* path NULL: the defaults. */

@@ -1,5 +1,5 @@
-/* The sandbox of one enclave: bubblewrap with the image as its read-only root. A memory, CPU and process limit through cgroups
- * would be set where the child is made (see mse_sandbox_start()). */
+/* The sandbox of one enclave: bubblewrap with the image as its read-only root. It limits what is kept in memory as files, and
+ * neither memory as such, nor CPU, nor the number of processes. */
 #pragma once
 
 #include <sys/types.h>
