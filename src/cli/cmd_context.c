@@ -14,7 +14,7 @@ int mse_cmd_context_export(struct mse_cli *cli, struct mse_error_info *err)
 	char fingerprint[MSE_DIGEST_TEXT_SIZE];
 	int result;
 
-	if ((result = mse_store_find(cli, cli->args.operands[0], mse_cli_option(cli, MSE_OPT_PROJECT), &stored, err)) < 0 ||
+	if ((result = mse_stored_find(cli, cli->args.operands[0], mse_cli_option(cli, MSE_OPT_PROJECT), &stored, err)) < 0 ||
 	    (result = mse_stored_path(stored, "context.json", &path, err)) < 0 || (result = mse_json_read(path, MSE_CONTEXT_MAX_SIZE, &json, err)) < 0 ||
 	    (result = mse_context_read(json, path, &context, err)) < 0 || (result = mse_key_fingerprint(context->owner, fingerprint, err)) < 0)
 		return result;

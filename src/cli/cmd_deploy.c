@@ -38,7 +38,7 @@ static void clear(struct mse_deployment *deployment)
 	mse_secret_free(deployment->app_secrets);
 	free(deployment->folder);
 	mse_secret_free(deployment->code_key);
-	mse_node_free(deployment->node);
+	mse_client_free(deployment->node);
 	mse_node_info_clear(&deployment->info);
 	free(deployment->image_name);
 	free(deployment->replaces);

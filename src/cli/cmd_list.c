@@ -1,8 +1,8 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "cli/client.h"
 #include "cli/conf.h"
-#include "cli/node.h"
 
 static int say_app(struct mse_cli *cli, const json_t *app, bool mine, struct mse_error_info *err)
 {
@@ -28,7 +28,7 @@ static bool is_mine(const json_t *app, const struct mse_owner *owner)
 	       mse_equal(key, owner->sign.public_key, sizeof key);
 }
 
-static int list(struct mse_cli *cli, struct mse_node *node, const struct mse_owner *owner, struct mse_error_info *err)
+static int list(struct mse_cli *cli, struct mse_client *node, const struct mse_owner *owner, struct mse_error_info *err)
 {
 	const char *project = mse_cli_option(cli, MSE_OPT_PROJECT);
 	mse_autojson *json = NULL, *shown = json_array(), *answer = NULL;
@@ -37,7 +37,7 @@ static int list(struct mse_cli *cli, struct mse_node *node, const struct mse_own
 	size_t i;
 	int result;
 
-	if ((result = mse_node_get(node, "/v1/apps", &json, err)) < 0 || (result = mse_json_array(json, "apps", "the node's answer", &apps, err)) < 0)
+	if ((result = mse_client_get(node, "/v1/apps", &json, err)) < 0 || (result = mse_json_array(json, "apps", "the node's answer", &apps, err)) < 0)
 		return result;
 	json_array_foreach (apps, i, app) {
 		const char *of = json_string_value(json_object_get(app, "project"));
@@ -57,17 +57,17 @@ static int list(struct mse_cli *cli, struct mse_node *node, const struct mse_own
 		mse_cli_say(cli, "no apps%s%s; 'mse deploy' makes one", project == NULL ? "" : " in project ", project == NULL ? "" : project);
 	if (simulated)
 		mse_cli_say(cli, "SIMULATED: the operator of this machine can read everything in these apps.");
-	answer = json_pack("{s:s, s:b, s:O}", "node", mse_node_address(node), "simulated", simulated ? 1 : 0, "apps", shown);
+	answer = json_pack("{s:s, s:b, s:O}", "node", mse_client_address(node), "simulated", simulated ? 1 : 0, "apps", shown);
 	return answer == NULL ? mse_fail_nomem(err) : mse_cli_answer(cli, answer, err);
 }
 
 int mse_cmd_list(struct mse_cli *cli, struct mse_error_info *err)
 {
-	mse_cleanup(mse_node_freep) struct mse_node *node = NULL;
+	mse_cleanup(mse_client_freep) struct mse_client *node = NULL;
 	struct mse_owner owner;
 	int result;
 
-	if ((result = mse_node_open_known(cli, &node, err)) < 0)
+	if ((result = mse_client_open_known(cli, &node, err)) < 0)
 		return result;
 	/* Without a key of one's own, everything is somebody else's. */
 	if ((result = mse_owner_load_existing(cli, &owner, err)) < 0 && result != MSE_ERR_NOT_FOUND)

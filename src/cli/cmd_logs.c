@@ -4,10 +4,10 @@
 
 #include "base/text.h"
 #include "cli/attested.h"
+#include "cli/client.h"
 #include "cli/conf.h"
 #include "cli/deploy.h"
 #include "cli/log_reader.h"
-#include "cli/node.h"
 #include "cli/store.h"
 
 #define FOLLOW_PAUSE_MS 300
@@ -156,12 +156,12 @@ static int visit(void *context, enum mse_log_finding finding, const struct mse_l
 }
 
 /* One answer of the node. *offset moves on; *ret_more says whether there is more right now. */
-static int read_part(struct mse_node *node, const char *id, struct mse_log_reader *reader, struct log_output *output, int64_t *offset,
+static int read_part(struct mse_client *node, const char *id, struct mse_log_reader *reader, struct log_output *output, int64_t *offset,
 	bool *ret_more, struct mse_error_info *err)
 {
 	struct mse_log_part part;
 	size_t used = 0;
-	int result = mse_node_logs(node, id, *offset, &part, err);
+	int result = mse_client_logs(node, id, *offset, &part, err);
 
 	if (result == 0)
 		result = mse_log_read(reader, mse_buffer_data(part.bytes), mse_buffer_size(part.bytes), visit, output, &used, err);
@@ -179,11 +179,11 @@ static int read_part(struct mse_node *node, const char *id, struct mse_log_reade
 }
 
 /* Nothing is written any more once an app has stopped; then *ret_reason, the caller frees it. */
-static int ask_whether_stopped(struct mse_node *node, const char *id, char **ret_reason, struct mse_error_info *err)
+static int ask_whether_stopped(struct mse_client *node, const char *id, char **ret_reason, struct mse_error_info *err)
 {
 	mse_autojson *app = NULL;
 	const char *status;
-	int result = mse_node_find_app(node, id, NULL, &app, err);
+	int result = mse_client_find_app(node, id, NULL, &app, err);
 
 	if (result < 0)
 		return result;
@@ -191,7 +191,7 @@ static int ask_whether_stopped(struct mse_node *node, const char *id, char **ret
 	return status != NULL && strcmp(status, "stopped") == 0 ? mse_cli_text_of(app, "reason", ret_reason, err) : 0;
 }
 
-static int follow(struct mse_cli *cli, struct mse_node *node, const char *id, struct mse_log_reader *reader, struct log_output *output,
+static int follow(struct mse_cli *cli, struct mse_client *node, const char *id, struct mse_log_reader *reader, struct log_output *output,
 	struct mse_error_info *err)
 {
 	bool goes_on = mse_cli_option(cli, MSE_OPT_FOLLOW) != NULL, more = true;
@@ -248,7 +248,7 @@ static int check_end(const struct mse_log_reader *reader, const struct mse_log_h
 
 int mse_cmd_logs(struct mse_cli *cli, struct mse_error_info *err)
 {
-	mse_cleanup(mse_node_freep) struct mse_node *node = NULL;
+	mse_cleanup(mse_client_freep) struct mse_client *node = NULL;
 	mse_cleanup(mse_stored_app_freep) struct mse_stored_app *stored = NULL;
 	mse_autojson *app = NULL, *list = NULL;
 	struct mse_log_reader reader = { 0 };
@@ -260,11 +260,11 @@ int mse_cmd_logs(struct mse_cli *cli, struct mse_error_info *err)
 	bool has_head = false;
 	int result;
 
-	if ((result = mse_node_open_known(cli, &node, err)) < 0 ||
-	    (result = mse_node_find_app(node, cli->args.operands[0], mse_cli_option(cli, MSE_OPT_PROJECT), &app, err)) < 0)
+	if ((result = mse_client_open_known(cli, &node, err)) < 0 ||
+	    (result = mse_client_find_app(node, cli->args.operands[0], mse_cli_option(cli, MSE_OPT_PROJECT), &app, err)) < 0)
 		return result;
 	id = json_string_value(json_object_get(app, "id"));
-	if ((result = mse_store_load(cli, id, &stored, err)) < 0)
+	if ((result = mse_stored_load(cli, id, &stored, err)) < 0)
 		return mse_context(err, "the log of '%.64s' can be read only where it was deployed from", cli->args.operands[0]);
 	if ((result = mse_owner_load_existing(cli, &owner, err)) < 0)
 		return result;
@@ -296,7 +296,7 @@ int mse_cmd_logs(struct mse_cli *cli, struct mse_error_info *err)
 	return result;
 }
 
-void mse_logs_show_tail(struct mse_cli *cli, struct mse_node *node, const char *id, const uint8_t enclave_key[static MSE_BOX_KEY_SIZE],
+void mse_logs_show_tail(struct mse_cli *cli, struct mse_client *node, const char *id, const uint8_t enclave_key[static MSE_BOX_KEY_SIZE],
 	const struct mse_owner *owner)
 {
 	mse_cleanup(mse_buffer_freep) struct mse_buffer *tail = mse_buffer_new(TAIL_BYTES);

@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "cli/node.h"
+#include "cli/client.h"
 #include "cli/store.h"
 
 static void say_time(struct mse_cli *cli, const char *label, const json_t *app, const char *member)
@@ -46,13 +46,13 @@ int mse_cmd_status(struct mse_cli *cli, struct mse_error_info *err)
 	static const char *const rows[][2] = { { "name", "name" }, { "project", "project" }, { "status", "status" }, { "reason", "reason" },
 		{ "id", "id" }, { "url", "url" }, { "instance url", "instance_url" }, { "measurement", "measurement" }, { "tee", "tee" },
 		{ "owner", "owner" } };
-	mse_cleanup(mse_node_freep) struct mse_node *node = NULL;
+	mse_cleanup(mse_client_freep) struct mse_client *node = NULL;
 	mse_cleanup(mse_stored_app_freep) struct mse_stored_app *stored = NULL;
 	mse_autojson *app = NULL;
 	int result;
 
-	if ((result = mse_node_open_known(cli, &node, err)) < 0 ||
-	    (result = mse_node_find_app(node, cli->args.operands[0], mse_cli_option(cli, MSE_OPT_PROJECT), &app, err)) < 0)
+	if ((result = mse_client_open_known(cli, &node, err)) < 0 ||
+	    (result = mse_client_find_app(node, cli->args.operands[0], mse_cli_option(cli, MSE_OPT_PROJECT), &app, err)) < 0)
 		return result;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
 		if ((result = say_text(cli, rows[i][0], app, rows[i][1], err)) < 0)
@@ -62,7 +62,7 @@ int mse_cmd_status(struct mse_cli *cli, struct mse_error_info *err)
 	say_time(cli, "stopped", app, "stopped_at");
 	if (json_is_integer(json_object_get(app, "restarts")))
 		mse_cli_say(cli, "%-12s %lld", "restarts", (long long)json_integer_value(json_object_get(app, "restarts")));
-	result = mse_store_load(cli, json_string_value(json_object_get(app, "id")), &stored, err);
+	result = mse_stored_load(cli, json_string_value(json_object_get(app, "id")), &stored, err);
 	if (result == 0)
 		result = add_stored(cli, stored, app, err);
 	else if (result == MSE_ERR_NOT_FOUND)

@@ -1,7 +1,7 @@
+#include "cli/client.h"
 #include "cli/conf.h"
-#include "cli/node.h"
 
-static int stop(struct mse_node *node, const struct mse_owner *owner, const json_t *app, json_t **ret_app, struct mse_error_info *err)
+static int stop(struct mse_client *node, const struct mse_owner *owner, const json_t *app, json_t **ret_app, struct mse_error_info *err)
 {
 	const char *project, *name, *id;
 	int result;
@@ -10,18 +10,18 @@ static int stop(struct mse_node *node, const struct mse_owner *owner, const json
 	    (result = mse_json_string(app, "name", "the node's answer", &name, err)) < 0 ||
 	    (result = mse_json_string(app, "id", "the node's answer", &id, err)) < 0)
 		return result;
-	return mse_node_stop(node, owner, project, name, id, ret_app, err);
+	return mse_client_stop(node, owner, project, name, id, ret_app, err);
 }
 
 int mse_cmd_stop(struct mse_cli *cli, struct mse_error_info *err)
 {
-	mse_cleanup(mse_node_freep) struct mse_node *node = NULL;
+	mse_cleanup(mse_client_freep) struct mse_client *node = NULL;
 	mse_autojson *app = NULL, *stopped = NULL;
 	struct mse_owner owner;
 	int result;
 
-	if ((result = mse_node_open_known(cli, &node, err)) < 0 ||
-	    (result = mse_node_find_app(node, cli->args.operands[0], mse_cli_option(cli, MSE_OPT_PROJECT), &app, err)) < 0 ||
+	if ((result = mse_client_open_known(cli, &node, err)) < 0 ||
+	    (result = mse_client_find_app(node, cli->args.operands[0], mse_cli_option(cli, MSE_OPT_PROJECT), &app, err)) < 0 ||
 	    (result = mse_owner_load_existing(cli, &owner, err)) < 0)
 		return result;
 	mse_cli_progress(cli, "stopping");

@@ -95,7 +95,7 @@ static int take_own_context(struct verification *it, struct mse_error_info *err)
 	bool mine;
 	int result;
 
-	if ((result = mse_store_find_url(it->cli, mse_attested_host(it->attested), it->url, &it->stored, err)) < 0 || it->stored == NULL)
+	if ((result = mse_stored_find_url(it->cli, mse_attested_host(it->attested), it->url, &it->stored, err)) < 0 || it->stored == NULL)
 		return result;
 	if ((result = mse_owner_load_existing(it->cli, &owner, err)) < 0 || (result = mse_stored_path(it->stored, "context.json", &path, err)) < 0)
 		return result;

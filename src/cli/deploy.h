@@ -4,8 +4,8 @@
 #include "bundle/bundle.h"
 #include "bundle/walk.h"
 #include "cli/attested.h"
+#include "cli/client.h"
 #include "cli/conf.h"
-#include "cli/node.h"
 #include "cli/runtime.h"
 #include "config/app_config.h"
 #include "manifest/manifest.h"
@@ -28,7 +28,7 @@ struct mse_deployment {
 	struct mse_secret *code_key;
 	struct mse_bundle_summary bundle;
 
-	struct mse_node *node;
+	struct mse_client *node;
 	struct mse_node_record record;
 	struct mse_node_info info;
 	char *image_name;
@@ -81,5 +81,5 @@ int mse_provision_body(const char *instance_id, const struct mse_secret *code_ke
 	struct mse_error_info *err);
 
 /* cmd_logs.c: the last lines of an instance's log, decrypted, for an error; nothing when it cannot be had. */
-void mse_logs_show_tail(struct mse_cli *cli, struct mse_node *node, const char *id, const uint8_t enclave_key[static MSE_BOX_KEY_SIZE],
+void mse_logs_show_tail(struct mse_cli *cli, struct mse_client *node, const char *id, const uint8_t enclave_key[static MSE_BOX_KEY_SIZE],
 	const struct mse_owner *owner);

@@ -121,7 +121,7 @@ static int pin_platform(struct mse_deployment *deployment, struct mse_error_info
 		return 0;
 	memcpy(deployment->record.platform, deployment->peer->platform, MSE_PLATFORM_SIZE);
 	deployment->record.has_platform = true;
-	if ((result = mse_node_record_save(deployment->cli, mse_node_address(deployment->node), &deployment->record, err)) < 0)
+	if ((result = mse_node_record_save(deployment->cli, mse_client_address(deployment->node), &deployment->record, err)) < 0)
 		return result;
 	mse_hex_encode(text, deployment->record.platform, MSE_PLATFORM_SIZE);
 	mse_cli_say(deployment->cli, "the platform %s is pinned for this node from now on", text);
@@ -249,7 +249,7 @@ static int write_app(struct mse_deployment *deployment, struct mse_error_info *e
 {
 	mse_autofree char *path = NULL;
 	mse_autojson *json = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:s, s:s, s:s}", "version", 1, "id", deployment->id, "name",
-		deployment->config->name, "project", deployment->config->project, "node", mse_node_address(deployment->node), "url", deployment->url,
+		deployment->config->name, "project", deployment->config->project, "node", mse_client_address(deployment->node), "url", deployment->url,
 		"instance_url", deployment->instance_url, "tee", deployment->info.tee, "simulated", deployment->info.simulated ? 1 : 0, "created_at",
 		(json_int_t)mse_time_now(), "expires_at", (json_int_t)deployment->manifest->expires_at, "python_application",
 		deployment->config->code.python_application, "healthcheck_endpoint", deployment->config->code.healthcheck_endpoint, "image",
@@ -273,7 +273,7 @@ static int keep(struct mse_deployment *deployment, struct mse_error_info *err)
 	int result;
 
 	if ((result = write_context(deployment, err)) < 0 || (result = write_app(deployment, err)) < 0 ||
-	    (result = mse_store_finish(deployment->cli, deployment->id, &deployment->folder, err)) < 0)
+	    (result = mse_stored_finish(deployment->cli, deployment->id, &deployment->folder, err)) < 0)
 		return result;
 	return mse_path_join(deployment->folder, "ratls.pem", &deployment->certificate, err);
 }

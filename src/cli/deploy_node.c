@@ -17,11 +17,11 @@ int mse_deploy_contact_node(struct mse_deployment *deployment, struct mse_error_
 	int result;
 
 	mse_deploy_begin(deployment, "node");
-	if ((result = mse_node_contact(deployment->node, deployment->cli, &deployment->info, &deployment->record, err)) < 0)
+	if ((result = mse_client_contact(deployment->node, deployment->cli, &deployment->info, &deployment->record, err)) < 0)
 		return result;
 	if (strcmp(deployment->info.tee, "sim") != 0 || !deployment->info.simulated)
 		return mse_fail(err, MSE_ERR_UNSUPPORTED, "the node's TEE is '%.40s': deploying to hardware comes with a later release", deployment->info.tee);
-	return mse_deploy_done(deployment, err, "the node %s answers: msed %s, TEE '%s', SIMULATED", mse_node_address(deployment->node),
+	return mse_deploy_done(deployment, err, "the node %s answers: msed %s, TEE '%s', SIMULATED", mse_client_address(deployment->node),
 		deployment->info.version, deployment->info.tee);
 }
 
@@ -81,7 +81,7 @@ static int fail_unknown_image(struct mse_deployment *deployment, struct mse_erro
 
 	if (names == NULL)
 		return mse_fail_nomem(err);
-	if (mse_node_get(deployment->node, "/v1/images", &json, &ignored) == 0 && mse_json_array(json, "images", ANSWER, &images, &ignored) == 0)
+	if (mse_client_get(deployment->node, "/v1/images", &json, &ignored) == 0 && mse_json_array(json, "images", ANSWER, &images, &ignored) == 0)
 		json_array_foreach (images, i, image) {
 			const char *name = json_string_value(json_object_get(image, "name"));
 
@@ -102,9 +102,9 @@ int mse_deploy_resolve_image(struct mse_deployment *deployment, struct mse_error
 	int result;
 
 	mse_deploy_begin(deployment, "image");
-	if ((result = mse_node_escape(requested, &escaped, err)) < 0 || (result = mse_format(&path, err, "/v1/images/resolve?name=%s", escaped)) < 0)
+	if ((result = mse_client_escape(requested, &escaped, err)) < 0 || (result = mse_format(&path, err, "/v1/images/resolve?name=%s", escaped)) < 0)
 		return result;
-	if ((result = mse_node_get(deployment->node, path, &json, err)) == MSE_ERR_NOT_FOUND)
+	if ((result = mse_client_get(deployment->node, path, &json, err)) == MSE_ERR_NOT_FOUND)
 		return fail_unknown_image(deployment, err);
 	if (result < 0)
 		return mse_context(err, "%s:%zu: docker = \"%s\"", deployment->config->file_name, deployment->config->code.docker_line, requested);
@@ -135,7 +135,7 @@ int mse_deploy_choose_replaced(struct mse_deployment *deployment, struct mse_err
 
 	if ((result = mse_strdup("", &deployment->replaces, err)) < 0 ||
 	    (result = mse_format(&path, err, "/v1/apps?project=%s&name=%s", config->project, config->name)) < 0 ||
-	    (result = mse_node_get(deployment->node, path, &json, err)) < 0 || (result = mse_json_array(json, "apps", ANSWER, &apps, err)) < 0)
+	    (result = mse_client_get(deployment->node, path, &json, err)) < 0 || (result = mse_json_array(json, "apps", ANSWER, &apps, err)) < 0)
 		return result;
 	json_array_foreach (apps, i, app) {
 		uint8_t owner[MSE_SIGN_KEY_SIZE], id[MSE_INSTANCE_ID_SIZE];
@@ -181,9 +181,9 @@ static int set_limits(struct mse_deployment *deployment, struct mse_manifest *ma
 	int64_t now = mse_time_now();
 	int result;
 
-	if ((result = mse_node_escape(deployment->config->resource, &escaped, err)) < 0 || (result = mse_format(&path, err, "/v1/plans/%s", escaped)) < 0)
+	if ((result = mse_client_escape(deployment->config->resource, &escaped, err)) < 0 || (result = mse_format(&path, err, "/v1/plans/%s", escaped)) < 0)
 		return result;
-	if ((result = mse_node_get(deployment->node, path, &plan, err)) < 0)
+	if ((result = mse_client_get(deployment->node, path, &plan, err)) < 0)
 		return mse_context(err, "%s: resource '%s'", deployment->config->file_name, deployment->config->resource);
 	if ((result = mse_json_u64(plan, "memory", ANSWER, 1, INT64_MAX, &manifest->memory, err)) < 0 ||
 	    (result = mse_json_u64(plan, "cpu_millis", ANSWER, 1, INT64_MAX, &manifest->cpu_millis, err)) < 0 ||
@@ -252,7 +252,7 @@ int mse_deploy_upload(struct mse_deployment *deployment, struct mse_error_info *
 	if ((result = compose(deployment, err)) < 0 || (result = mse_path_join(deployment->folder, "manifest.json", &manifest_file, err)) < 0 ||
 	    (result = mse_file_write(manifest_file, mse_buffer_data(deployment->manifest_bytes), mse_buffer_size(deployment->manifest_bytes), 0600, err)) < 0 ||
 	    (result = mse_format(&path, err, "/v1/bundles/%s", digest)) < 0 || (result = mse_path_join(deployment->folder, "bundle", &file, err)) < 0 ||
-	    (result = mse_node_put_file(deployment->node, deployment->cli, path, file, err)) < 0)
+	    (result = mse_client_put_file(deployment->node, deployment->cli, path, file, err)) < 0)
 		return result;
 	return mse_deploy_done(deployment, err, "uploaded the sealed bundle");
 }
@@ -305,7 +305,7 @@ static int post_app(struct mse_deployment *deployment, struct mse_error_info *er
 	    (result = mse_manifest_sign(&deployment->owner.sign, deployment->measurement, signature, err)) < 0 ||
 	    (result = mse_json_set_base64(json, "manifest_signature", signature, sizeof signature, err)) < 0 ||
 	    (result = mse_json_set(json, "replaces", json_string(deployment->replaces), err)) < 0 ||
-	    (result = mse_node_escape(deployment->config->resource, &escaped, err)) < 0 ||
+	    (result = mse_client_escape(deployment->config->resource, &escaped, err)) < 0 ||
 	    (result = mse_format(&path, err, "/v1/apps?plan=%s", escaped)) < 0)
 		return result;
 	body = json_dumps(json, JSON_COMPACT);
@@ -315,7 +315,7 @@ static int post_app(struct mse_deployment *deployment, struct mse_error_info *er
 	request.body_size = strlen(body);
 	/* From here on the node may have it, also if its answer gets lost. */
 	deployment->started = true;
-	result = mse_node_post_signed(deployment->node, path, &deployment->owner, &request, &deployment->app, err);
+	result = mse_client_post_signed(deployment->node, path, &deployment->owner, &request, &deployment->app, err);
 	if (result < 0 && result != MSE_ERR_CLOSED && result != MSE_ERR_TIMEOUT && result != MSE_ERR_STATE)
 		deployment->started = false;
 	return result;
@@ -327,7 +327,7 @@ int mse_deploy_refresh(struct mse_deployment *deployment, struct mse_error_info 
 	mse_autojson *app = NULL;
 	int result;
 
-	if ((result = mse_format(&path, err, "/v1/apps/%s", deployment->id)) < 0 || (result = mse_node_get(deployment->node, path, &app, err)) < 0)
+	if ((result = mse_format(&path, err, "/v1/apps/%s", deployment->id)) < 0 || (result = mse_client_get(deployment->node, path, &app, err)) < 0)
 		return result;
 	json_decref(deployment->app);
 	deployment->app = mse_steal(app);
@@ -384,7 +384,7 @@ static void say_replaced(struct mse_deployment *deployment)
 	const char *status;
 
 	if (deployment->replaces[0] == 0 || mse_format(&path, &ignored, "/v1/apps/%s", deployment->replaces) < 0 ||
-	    mse_node_get(deployment->node, path, &app, &ignored) < 0)
+	    mse_client_get(deployment->node, path, &app, &ignored) < 0)
 		return;
 	status = json_string_value(json_object_get(app, "status"));
 	if (status != NULL && strcmp(status, "stopped") == 0)
@@ -398,7 +398,7 @@ void mse_deploy_abandon(struct mse_deployment *deployment)
 
 	mse_interrupt_forget();
 	say_replaced(deployment);
-	if (mse_node_stop(deployment->node, &deployment->owner, deployment->config->project, deployment->config->name, deployment->id, &app, &err) == 0)
+	if (mse_client_stop(deployment->node, &deployment->owner, deployment->config->project, deployment->config->name, deployment->id, &app, &err) == 0)
 		mse_cli_say(deployment->cli, "the instance %.12s… was stopped again", deployment->id);
 	else if (err.code != MSE_ERR_NOT_FOUND)
 		mse_cli_say(deployment->cli, "the instance %.12s… could not be stopped again: %s\n  try 'mse stop %.12s'", deployment->id, err.message,

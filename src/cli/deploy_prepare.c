@@ -87,7 +87,7 @@ int mse_deploy_check(struct mse_deployment *deployment, struct mse_error_info *e
 	    (result = mse_file_read_secret(config->code.secrets, MSE_APP_CONFIG_MAX_SECRETS_SIZE, &deployment->app_secrets, err)) < 0)
 		return mse_context(err, "%s:%zu: secrets", config->file_name, config->code.secrets_line);
 	/* A node that is not named is found out before anything is made. */
-	if ((result = mse_node_open(deployment->cli, &deployment->node, err)) < 0 || (result = mse_runtime_load(&deployment->runtime, err)) < 0 ||
+	if ((result = mse_client_open(deployment->cli, &deployment->node, err)) < 0 || (result = mse_runtime_load(&deployment->runtime, err)) < 0 ||
 	    (result = mse_owner_load(deployment->cli, &deployment->owner, err)) < 0)
 		return result;
 	return mse_deploy_done(deployment, err, "checked %zu entries, %llu bytes, of %s", mse_walk_count(deployment->walk),
@@ -128,7 +128,7 @@ int mse_deploy_seal(struct mse_deployment *deployment, struct mse_error_info *er
 		return result;
 	mse_hex_encode(deployment->id, mse_secret_view(random), MSE_INSTANCE_ID_SIZE);
 	memcpy(deployment->salt, mse_secret_view(random) + MSE_INSTANCE_ID_SIZE, MSE_BUNDLE_SALT_SIZE);
-	if ((result = mse_store_begin(deployment->cli, deployment->id, &deployment->folder, err)) < 0 ||
+	if ((result = mse_stored_begin(deployment->cli, deployment->id, &deployment->folder, err)) < 0 ||
 	    (result = mse_path_join(deployment->folder, "bundle", &path, err)) < 0)
 		return result;
 	if (mse_walk_total_size(deployment->walk) > SLOW_SIZE)

@@ -6,8 +6,8 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "cli/client.h"
 #include "cli/conf.h"
-#include "cli/node.h"
 
 #define APP_JSON_MAX_SIZE ((size_t)256 * 1024)
 #define NEW_PREFIX ".new-"
@@ -46,7 +46,7 @@ static void remove_stale(const char *apps)
 	}
 }
 
-int mse_store_begin(struct mse_cli *cli, const char *id, char **ret_folder, struct mse_error_info *err)
+int mse_stored_begin(struct mse_cli *cli, const char *id, char **ret_folder, struct mse_error_info *err)
 {
 	mse_autofree char *apps = NULL, *folder = NULL;
 	int result;
@@ -62,7 +62,7 @@ int mse_store_begin(struct mse_cli *cli, const char *id, char **ret_folder, stru
 	return 0;
 }
 
-int mse_store_finish(struct mse_cli *cli, const char *id, char **folder, struct mse_error_info *err)
+int mse_stored_finish(struct mse_cli *cli, const char *id, char **folder, struct mse_error_info *err)
 {
 	mse_autofree char *apps = NULL, *final = NULL;
 	int result;
@@ -97,7 +97,7 @@ static int read_app(struct mse_stored_app *app, const char *path, struct mse_err
 	return 0;
 }
 
-int mse_store_load(struct mse_cli *cli, const char *id, struct mse_stored_app **ret_app, struct mse_error_info *err)
+int mse_stored_load(struct mse_cli *cli, const char *id, struct mse_stored_app **ret_app, struct mse_error_info *err)
 {
 	mse_cleanup(mse_stored_app_freep) struct mse_stored_app *app = calloc(1, sizeof *app);
 	mse_autofree char *apps = NULL, *path = NULL;
@@ -138,7 +138,7 @@ static int load_all(struct mse_cli *cli, json_t **ret_apps, struct mse_error_inf
 
 		if (strlen(entry->d_name) != MSE_INSTANCE_ID_TEXT_SIZE - 1)
 			continue;
-		result = mse_store_load(cli, entry->d_name, &app, err);
+		result = mse_stored_load(cli, entry->d_name, &app, err);
 		if (result == MSE_ERR_NOT_FOUND)
 			continue;
 		if (result < 0)
@@ -153,7 +153,7 @@ static int load_all(struct mse_cli *cli, json_t **ret_apps, struct mse_error_inf
 	return 0;
 }
 
-int mse_store_find(struct mse_cli *cli, const char *what, const char *project, struct mse_stored_app **ret_app, struct mse_error_info *err)
+int mse_stored_find(struct mse_cli *cli, const char *what, const char *project, struct mse_stored_app **ret_app, struct mse_error_info *err)
 {
 	mse_autojson *apps = NULL, *found = NULL;
 	int result;
@@ -163,7 +163,7 @@ int mse_store_find(struct mse_cli *cli, const char *what, const char *project, s
 	result = mse_apps_choose(apps, what, project, &found, err);
 	if (result == MSE_ERR_NOT_FOUND)
 		return mse_fail(err, result, "no app with the name or id '%.64s' was deployed from here ('%s/apps')", what, cli->conf_path);
-	return result < 0 ? result : mse_store_load(cli, json_string_value(json_object_get(found, "id")), ret_app, err);
+	return result < 0 ? result : mse_stored_load(cli, json_string_value(json_object_get(found, "id")), ret_app, err);
 }
 
 /* Host and port of "https://host:port/…" as a view, "host:port". */
@@ -189,7 +189,7 @@ static bool same_authority(const char *stored, const char *host, const char *ask
 	return strlen(host) == host_size && strncasecmp((const char *)a.data, host, host_size) == 0;
 }
 
-int mse_store_find_url(struct mse_cli *cli, const char *host, const char *url, struct mse_stored_app **ret_app, struct mse_error_info *err)
+int mse_stored_find_url(struct mse_cli *cli, const char *host, const char *url, struct mse_stored_app **ret_app, struct mse_error_info *err)
 {
 	mse_autojson *apps = NULL;
 	json_t *app;
@@ -202,7 +202,7 @@ int mse_store_find_url(struct mse_cli *cli, const char *host, const char *url, s
 	json_array_foreach (apps, i, app)
 		if (same_authority(json_string_value(json_object_get(app, "url")), host, url) ||
 		    same_authority(json_string_value(json_object_get(app, "instance_url")), host, url))
-			return mse_store_load(cli, json_string_value(json_object_get(app, "id")), ret_app, err);
+			return mse_stored_load(cli, json_string_value(json_object_get(app, "id")), ret_app, err);
 	return 0;
 }
 

@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/conf.h"
-#include "cli/node.h"
+#include "cli/client.h"
 #include "cli/runtime.h"
 #include "cli/store.h"
 
@@ -122,26 +122,26 @@ static void a_damaged_pin_is_an_error_and_not_a_first_contact(void **state)
 
 static void only_local_nodes_are_spoken_to(void **state)
 {
-	mse_cleanup(mse_node_freep) struct mse_node *node = NULL;
+	mse_cleanup(mse_client_freep) struct mse_client *node = NULL;
 
 	(void)state;
-	assert_fails(mse_node_open_address("https://node.example", &node, &err), MSE_ERR_UNSUPPORTED, "later release");
-	assert_fails(mse_node_open_address("unix:", &node, &err), MSE_ERR_UNSUPPORTED, "unix:PATH");
-	assert_fails(mse_node_open_address("unix:/nowhere/node.sock", &node, &err), MSE_ERR_NOT_FOUND, "msed");
+	assert_fails(mse_client_open_address("https://node.example", &node, &err), MSE_ERR_UNSUPPORTED, "later release");
+	assert_fails(mse_client_open_address("unix:", &node, &err), MSE_ERR_UNSUPPORTED, "unix:PATH");
+	assert_fails(mse_client_open_address("unix:/nowhere/node.sock", &node, &err), MSE_ERR_NOT_FOUND, "msed");
 }
 
 static void a_link_in_a_socket_s_place_has_the_name_of_the_socket(void **state)
 {
-	mse_cleanup(mse_node_freep) struct mse_node *node = NULL;
+	mse_cleanup(mse_client_freep) struct mse_client *node = NULL;
 	char address[300];
 
 	(void)state;
 	assert_works(mse_file_write(in_folder("other"), "", 0, 0600, &err));
 	assert_int_equal(symlink(in_folder("other"), "/tmp/mse-test-link.sock"), 0);
 	snprintf(address, sizeof address, "%s", "unix:/tmp/mse-test-link.sock");
-	assert_works(mse_node_open_address(address, &node, &err));
+	assert_works(mse_client_open_address(address, &node, &err));
 	unlink("/tmp/mse-test-link.sock");
-	assert_string_equal(mse_node_address(node), address);
+	assert_string_equal(mse_client_address(node), address);
 }
 
 static void apps_are_chosen_by_name_and_by_id(void **state)
@@ -177,10 +177,10 @@ static void store_app(const char *id, const char *name, const char *url, int64_t
 	mse_autojson *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:s}", "id", id, "name", name, "project", "p", "url", url, "instance_url",
 		"https://i.mse.localhost:1/", "created_at", (json_int_t)created_at, "status", "", "box_key", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
 
-	assert_works(mse_store_begin(&cli, id, &path, &err));
+	assert_works(mse_stored_begin(&cli, id, &path, &err));
 	assert_works(mse_path_join(path, "app.json", &file, &err));
 	assert_works(mse_json_write(file, json, 0600, &err));
-	assert_works(mse_store_finish(&cli, id, &path, &err));
+	assert_works(mse_stored_finish(&cli, id, &path, &err));
 }
 
 #define ID_1 "1111111111111111111111111111111111111111111111111111111111111111"
@@ -193,17 +193,17 @@ static void the_newest_deployment_of_a_url_is_found(void **state)
 	(void)state;
 	store_app(ID_1, "web", "https://abc.mse.localhost:8443/", 1000);
 	store_app(ID_2, "web", "https://abc.mse.localhost:8443/", 2000);
-	assert_works(mse_store_find_url(&cli, "abc.mse.localhost", "https://abc.mse.localhost:8443/x", &by_host, &err));
+	assert_works(mse_stored_find_url(&cli, "abc.mse.localhost", "https://abc.mse.localhost:8443/x", &by_host, &err));
 	assert_string_equal(by_host->id_text, ID_2);
-	assert_works(mse_store_find_url(&cli, "127.0.0.1", "https://127.0.0.1:8443", &by_port, &err));
+	assert_works(mse_stored_find_url(&cli, "127.0.0.1", "https://127.0.0.1:8443", &by_port, &err));
 	assert_non_null(by_port);
-	assert_works(mse_store_find_url(&cli, "127.0.0.1", "https://127.0.0.1:8444", &none, &err));
+	assert_works(mse_stored_find_url(&cli, "127.0.0.1", "https://127.0.0.1:8444", &none, &err));
 	assert_null(none);
-	assert_works(mse_store_find_url(&cli, "bc.mse.localhost", "https://bc.mse.localhost:8443", &none, &err));
+	assert_works(mse_stored_find_url(&cli, "bc.mse.localhost", "https://bc.mse.localhost:8443", &none, &err));
 	assert_null(none);
-	assert_works(mse_store_find(&cli, "web", NULL, &by_name, &err));
+	assert_works(mse_stored_find(&cli, "web", NULL, &by_name, &err));
 	assert_string_equal(by_name->id_text, ID_2);
-	assert_works(mse_store_find(&cli, "11111", NULL, &by_id, &err));
+	assert_works(mse_stored_find(&cli, "11111", NULL, &by_id, &err));
 	assert_string_equal(by_id->id_text, ID_1);
 }
 

@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "cli/node.h"
+#include "cli/client.h"
 #include "mse/attest.h"
 
 #define ANSWER "the node's answer"
@@ -50,7 +50,7 @@ static int read_root(const json_t *json, uint8_t digest[static MSE_SHA256_SIZE],
 	return 0;
 }
 
-static int check_root(struct mse_node *node, struct mse_cli *cli, const json_t *json, struct mse_node_record *record, const char *record_path,
+static int check_root(struct mse_client *node, struct mse_cli *cli, const json_t *json, struct mse_node_record *record, const char *record_path,
 	struct mse_error_info *err)
 {
 	char text[MSE_DIGEST_TEXT_SIZE], pinned[MSE_DIGEST_TEXT_SIZE];
@@ -66,17 +66,17 @@ static int check_root(struct mse_node *node, struct mse_cli *cli, const json_t *
 		mse_digest_format(pinned, record->simulation_root);
 		return mse_fail(err, MSE_ERR_VERIFY,
 			"the node %s has another simulation root than at first contact:\n  pinned:      %s\n  it has now:  %s\nNothing was sent. "
-			"If you set the node up anew yourself, remove '%s' and try again.", mse_node_address(node), pinned, text, record_path);
+			"If you set the node up anew yourself, remove '%s' and try again.", mse_client_address(node), pinned, text, record_path);
 	}
 	memcpy(record->simulation_root, root, sizeof root);
 	record->has_root = true;
-	if ((result = mse_node_record_save(cli, mse_node_address(node), record, err)) < 0)
+	if ((result = mse_node_record_save(cli, mse_client_address(node), record, err)) < 0)
 		return result;
-	mse_cli_say(cli, "first contact with the node %s: from now on it is known by its simulation root\n  %s", mse_node_address(node), text);
+	mse_cli_say(cli, "first contact with the node %s: from now on it is known by its simulation root\n  %s", mse_client_address(node), text);
 	return 0;
 }
 
-int mse_node_contact(struct mse_node *node, struct mse_cli *cli, struct mse_node_info *ret_info, struct mse_node_record *ret_record,
+int mse_client_contact(struct mse_client *node, struct mse_cli *cli, struct mse_node_info *ret_info, struct mse_node_record *ret_record,
 	struct mse_error_info *err)
 {
 	struct mse_node_record record;
@@ -85,8 +85,8 @@ int mse_node_contact(struct mse_node *node, struct mse_cli *cli, struct mse_node
 	mse_autofree char *path = NULL;
 	int result;
 
-	if ((result = mse_node_record_load(cli, mse_node_address(node), &record, &path, err)) < 0 ||
-	    (result = mse_node_get(node, "/v1/node", &json, err)) < 0)
+	if ((result = mse_node_record_load(cli, mse_client_address(node), &record, &path, err)) < 0 ||
+	    (result = mse_client_get(node, "/v1/node", &json, err)) < 0)
 		return result;
 	result = read_info(json, &info, err);
 	if (result == 0 && info.simulated)
@@ -100,12 +100,12 @@ int mse_node_contact(struct mse_node *node, struct mse_cli *cli, struct mse_node
 	return result;
 }
 
-int mse_node_open_known(struct mse_cli *cli, struct mse_node **ret_node, struct mse_error_info *err)
+int mse_client_open_known(struct mse_cli *cli, struct mse_client **ret_node, struct mse_error_info *err)
 {
-	mse_cleanup(mse_node_freep) struct mse_node *node = NULL;
+	mse_cleanup(mse_client_freep) struct mse_client *node = NULL;
 	int result;
 
-	if ((result = mse_node_open(cli, &node, err)) < 0 || (result = mse_node_contact(node, cli, NULL, NULL, err)) < 0)
+	if ((result = mse_client_open(cli, &node, err)) < 0 || (result = mse_client_contact(node, cli, NULL, NULL, err)) < 0)
 		return result;
 	*ret_node = mse_steal(node);
 	return 0;

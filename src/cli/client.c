@@ -1,4 +1,4 @@
-#include "cli/node.h"
+#include "cli/client.h"
 
 #include <limits.h>
 #include <string.h>
@@ -15,14 +15,14 @@
 #define MAX_ANSWER_SIZE ((size_t)8 * 1024 * 1024)
 #define MAX_LOG_ANSWER_SIZE ((size_t)5 * 1024 * 1024)
 
-struct mse_node {
+struct mse_client {
 	char *address;
 	const char *socket; /* within address */
 	CURL *handle;
 	struct mse_http_answer answer;
 };
 
-void mse_node_free(struct mse_node *node)
+void mse_client_free(struct mse_client *node)
 {
 	if (node == NULL)
 		return;
@@ -47,9 +47,9 @@ static int absolute(const char *path, char **ret_path, struct mse_error_info *er
 	return mse_path_join(folder, path, ret_path, err);
 }
 
-int mse_node_open_address(const char *address, struct mse_node **ret_node, struct mse_error_info *err)
+int mse_client_open_address(const char *address, struct mse_client **ret_node, struct mse_error_info *err)
 {
-	mse_cleanup(mse_node_freep) struct mse_node *node = calloc(1, sizeof *node);
+	mse_cleanup(mse_client_freep) struct mse_client *node = calloc(1, sizeof *node);
 	mse_autofree char *path = NULL;
 	int result;
 
@@ -71,7 +71,7 @@ int mse_node_open_address(const char *address, struct mse_node **ret_node, struc
 	return 0;
 }
 
-int mse_node_open(struct mse_cli *cli, struct mse_node **ret_node, struct mse_error_info *err)
+int mse_client_open(struct mse_cli *cli, struct mse_client **ret_node, struct mse_error_info *err)
 {
 	const char *address = mse_cli_option(cli, MSE_OPT_NODE);
 
@@ -79,15 +79,15 @@ int mse_node_open(struct mse_cli *cli, struct mse_node **ret_node, struct mse_er
 		address = getenv("MSE_NODE");
 	if (address == NULL || address[0] == 0)
 		return mse_cli_usage(cli, err, "which node? Name it with --node unix:PATH or in the variable MSE_NODE");
-	return mse_node_open_address(address, ret_node, err);
+	return mse_client_open_address(address, ret_node, err);
 }
 
-const char *mse_node_address(const struct mse_node *node)
+const char *mse_client_address(const struct mse_client *node)
 {
 	return node->address;
 }
 
-int mse_node_escape(const char *text, char **ret_text, struct mse_error_info *err)
+int mse_client_escape(const char *text, char **ret_text, struct mse_error_info *err)
 {
 	char *escaped = curl_easy_escape(NULL, text, 0);
 	int result;
@@ -120,7 +120,7 @@ static int code_of_status(long status)
 	}
 }
 
-static int fail_refused(struct mse_node *node, struct mse_error_info *err)
+static int fail_refused(struct mse_client *node, struct mse_error_info *err)
 {
 	mse_autojson *json = NULL;
 	mse_autofree char *message = NULL;
@@ -137,7 +137,7 @@ static int fail_refused(struct mse_node *node, struct mse_error_info *err)
 	return mse_fail(err, code, "the node refuses: %s", message);
 }
 
-static int perform(struct mse_node *node, struct mse_error_info *err)
+static int perform(struct mse_client *node, struct mse_error_info *err)
 {
 	mse_autofree char *what = NULL;
 	int result = mse_format(&what, err, "the node %s", node->address);
@@ -149,7 +149,7 @@ static int perform(struct mse_node *node, struct mse_error_info *err)
 	return node->answer.status >= 200 && node->answer.status < 300 ? 0 : fail_refused(node, err);
 }
 
-static int prepare(struct mse_node *node, const char *path, struct mse_error_info *err)
+static int prepare(struct mse_client *node, const char *path, struct mse_error_info *err)
 {
 	mse_autofree char *url = NULL;
 	int result;
@@ -159,12 +159,12 @@ static int prepare(struct mse_node *node, const char *path, struct mse_error_inf
 	return mse_http_set(node->handle, CURLOPT_UNIX_SOCKET_PATH, node->socket, err);
 }
 
-static int take_json(struct mse_node *node, json_t **ret_json, struct mse_error_info *err)
+static int take_json(struct mse_client *node, json_t **ret_json, struct mse_error_info *err)
 {
 	return mse_json_parse(mse_buffer_data(node->answer.body), mse_buffer_size(node->answer.body), "the node's answer", ret_json, err);
 }
 
-int mse_node_get(struct mse_node *node, const char *path, json_t **ret_json, struct mse_error_info *err)
+int mse_client_get(struct mse_client *node, const char *path, json_t **ret_json, struct mse_error_info *err)
 {
 	int result;
 
@@ -173,7 +173,7 @@ int mse_node_get(struct mse_node *node, const char *path, json_t **ret_json, str
 	return take_json(node, ret_json, err);
 }
 
-int mse_node_post_signed(struct mse_node *node, const char *path, const struct mse_owner *owner, const struct mse_node_request *request,
+int mse_client_post_signed(struct mse_client *node, const char *path, const struct mse_owner *owner, const struct mse_node_request *request,
 	json_t **ret_json, struct mse_error_info *err)
 {
 	mse_cleanup(mse_slist_freep) struct curl_slist *headers = NULL;
@@ -200,7 +200,7 @@ int mse_node_post_signed(struct mse_node *node, const char *path, const struct m
 	return result < 0 ? result : take_json(node, ret_json, err);
 }
 
-int mse_node_stop(struct mse_node *node, const struct mse_owner *owner, const char *project, const char *name, const char *id, json_t **ret_app,
+int mse_client_stop(struct mse_client *node, const struct mse_owner *owner, const char *project, const char *name, const char *id, json_t **ret_app,
 	struct mse_error_info *err)
 {
 	static const char body[] = "{}";
@@ -209,7 +209,7 @@ int mse_node_stop(struct mse_node *node, const struct mse_owner *owner, const ch
 	mse_autofree char *path = NULL;
 	int result = mse_format(&path, err, "/v1/apps/%s/stop", id);
 
-	return result < 0 ? result : mse_node_post_signed(node, path, owner, &request, ret_app, err);
+	return result < 0 ? result : mse_client_post_signed(node, path, owner, &request, ret_app, err);
 }
 
 struct upload {
@@ -229,7 +229,7 @@ static int draw_upload(void *context, curl_off_t download, curl_off_t downloaded
 	return mse_interrupted() ? 1 : 0;
 }
 
-int mse_node_put_file(struct mse_node *node, struct mse_cli *cli, const char *path, const char *file, struct mse_error_info *err)
+int mse_client_put_file(struct mse_client *node, struct mse_cli *cli, const char *path, const char *file, struct mse_error_info *err)
 {
 	struct upload upload = { .cli = cli, .began = mse_monotonic_ms() };
 	mse_cleanup(mse_slist_freep) struct curl_slist *headers = NULL;
@@ -256,7 +256,7 @@ int mse_node_put_file(struct mse_node *node, struct mse_cli *cli, const char *pa
 	return result < 0 ? mse_context(err, "cannot upload the bundle") : 0;
 }
 
-int mse_node_logs(struct mse_node *node, const char *id, int64_t from, struct mse_log_part *ret_part, struct mse_error_info *err)
+int mse_client_logs(struct mse_client *node, const char *id, int64_t from, struct mse_log_part *ret_part, struct mse_error_info *err)
 {
 	mse_autofree char *path = NULL;
 	int result;
@@ -345,14 +345,14 @@ int mse_apps_choose(const json_t *apps, const char *what, const char *project, j
 	return 0;
 }
 
-int mse_node_find_app(struct mse_node *node, const char *what, const char *project, json_t **ret_app, struct mse_error_info *err)
+int mse_client_find_app(struct mse_client *node, const char *what, const char *project, json_t **ret_app, struct mse_error_info *err)
 {
 	mse_autojson *json = NULL, *app = NULL;
 	uint8_t id[MSE_INSTANCE_ID_SIZE];
 	json_t *apps;
 	int result;
 
-	if ((result = mse_node_get(node, "/v1/apps", &json, err)) < 0 || (result = mse_json_array(json, "apps", "the node's answer", &apps, err)) < 0 ||
+	if ((result = mse_client_get(node, "/v1/apps", &json, err)) < 0 || (result = mse_json_array(json, "apps", "the node's answer", &apps, err)) < 0 ||
 	    (result = mse_apps_choose(apps, what, project, &app, err)) < 0)
 		return result;
 	/* The id becomes part of paths, here and in requests. */
