@@ -2,6 +2,7 @@
 #pragma once
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -30,7 +31,14 @@ __attribute__((unused)) static inline void mse_freep(void *pointer)
 }
 
 /* Closes a descriptor that is not negative; errno is kept. */
-void mse_close(int fd);
+__attribute__((unused)) static inline void mse_close(int fd)
+{
+	int kept = errno;
+
+	if (fd >= 0)
+		close(fd);
+	errno = kept;
+}
 
 __attribute__((unused)) static inline void mse_closep(int *fd)
 {

@@ -11,15 +11,6 @@
 
 #include "base/text.h"
 
-void mse_close(int fd)
-{
-	int kept = errno;
-
-	if (fd >= 0)
-		close(fd);
-	errno = kept;
-}
-
 static int open_regular(const char *path, size_t max_size, int *ret_fd, size_t *ret_size, struct mse_error_info *err)
 {
 	/* O_NONBLOCK: a fifo put in place of the file must not hold us up. */
