@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -48,6 +49,10 @@ int mse_conf_open(struct mse_cli *cli, struct mse_error_info *err)
 		return result;
 	if (stat(path, &status) < 0)
 		return mse_fail_errno(err, "cannot examine the configuration folder '%s'", path);
+	/* Who owns it can put other keys and pins there. */
+	if (status.st_uid != geteuid() && status.st_uid != 0)
+		return mse_fail(err, MSE_ERR_DENIED, "the configuration folder '%s', where keys and pins are kept, belongs to another user: "
+			"name a folder of your own in MSE_CONF_PATH", path);
 	if ((status.st_mode & 022) != 0)
 		return mse_fail(err, MSE_ERR_DENIED, "others can write to the configuration folder '%s', where keys and pins are kept: chmod 700 '%s'",
 			path, path);

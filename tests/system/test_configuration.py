@@ -151,3 +151,13 @@ def test_ignored_files_do_not_leave_the_machine(owner):
     app = owner.deploy(owner.project("ignoring", code, secrets=SECRET))
     assert json.loads(app.get("/files")) == ["app.py", "keep.key"]
     app.stop()
+
+
+def test_a_configuration_folder_that_others_rule_is_refused(owner):
+    os.chmod(owner.conf, 0o770)
+    assert "others can write" in owner.mse("list").stderr
+    os.chmod(owner.conf, 0o700)
+    os.chown(owner.conf, 54321, 54321)
+    result = owner.mse("list")
+    assert result.returncode == 1 and "belongs to another user" in result.stderr and "MSE_CONF_PATH" in result.stderr
+    assert list(owner.conf.iterdir()) == []
