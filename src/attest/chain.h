@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/view.h"
+#include "crypto/tls_key.h"
 #include "mse/attest.h"
 
 /* A chain is leaf, CA, root at the longest; a verification meets no more different certificates than the pool holds. */
@@ -77,9 +78,4 @@ int mse_ecdsa_key(const uint8_t xy[static 64], EVP_PKEY **ret_key, struct mse_er
 __attribute__((unused)) static inline void mse_crl_freep(X509_CRL **crl)
 {
 	X509_CRL_free(*crl);
-}
-
-__attribute__((unused)) static inline void mse_pkey_freep(EVP_PKEY **key)
-{
-	EVP_PKEY_free(*key);
 }

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "crypto/tls_key.h"
 
 #define MAX_PEM_SIZE ((size_t)256 * 1024)
 #define MAX_CHAIN 16
@@ -19,11 +20,6 @@
 static void free_bio(BIO **bio)
 {
 	BIO_free(*bio);
-}
-
-static void free_key(EVP_PKEY **key)
-{
-	EVP_PKEY_free(*key);
 }
 
 static void free_certificate(X509 **certificate)
@@ -137,7 +133,7 @@ static int check_dates(const struct mse_app_config *config, const X509 *leaf, in
 int mse_app_config_check_ssl(const struct mse_app_config *config, int64_t now, struct mse_error_info *err)
 {
 	mse_cleanup(free_certificate) X509 *leaf = NULL;
-	mse_cleanup(free_key) EVP_PKEY *key = NULL;
+	mse_cleanup(mse_pkey_freep) EVP_PKEY *key = NULL;
 	int result;
 
 	if (!config->has_ssl)
