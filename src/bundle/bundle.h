@@ -65,7 +65,7 @@ void mse_bundle_opened_clear(struct mse_bundle_opened *opened);
 int mse_bundle_open(int bundle_fd, const struct mse_secret *key, int dest_fd, const struct mse_tree_limits *limits,
 	struct mse_bundle_opened *ret_opened, struct mse_error_info *err);
 
-/* SHA-256("mse-code-v1", salt, tree digest): what the manifest says of the code (protocol.md, "Bundle"). */
+/* SHA-256("mse-code-v1", salt, tree digest): what the manifest says of the code. */
 int mse_code_commitment(const uint8_t salt[static MSE_BUNDLE_SALT_SIZE], const uint8_t tree_digest[static MSE_TREE_DIGEST_SIZE],
 	uint8_t ret_commitment[static 32], struct mse_error_info *err);
 

@@ -397,7 +397,7 @@ static void host_log(void *context, const char *line)
 	dprintf(output, "log: %s\n", line);
 }
 
-/* As machine-facts has it: threads may be made, processes not; clone3 is "not there", so that glibc falls back to clone. */
+/* Threads may be made, processes not; clone3 is "not there", so that glibc falls back to clone. */
 static void forbid_processes(void)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
