@@ -153,7 +153,7 @@ int mse_http_transport_export(struct mse_http_connection *connection, const stru
 {
 	int done;
 
-	/* TLS 1.2 exporters may not be bound to the handshake (RFC 7627), and architecture wants 1.3. */
+	/* TLS 1.2 exporters may not be bound to the handshake (RFC 7627): only those of 1.3 are given out. */
 	if (connection->ssl == NULL || SSL_version(connection->ssl) != TLS1_3_VERSION || !SSL_is_init_finished(connection->ssl))
 		return MSE_ERR_STATE;
 	ERR_clear_error();
