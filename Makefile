@@ -14,14 +14,14 @@ NINJA_FLAGS := $(if $(VERBOSE),-v,$(shell test -t 2 || echo --quiet))
 
 # Two installations of packages at the same time would be in each other's way.
 .NOTPARALLEL:
-.PHONY: all demo check check-unit check-system check-asan bench fuzz image clean deps-build deps-run deps-test asan
+.PHONY: all demo check check-unit check-system check-asan bench fuzz image clean deps-build deps-run deps-test deps-fuzz asan
 
 all: deps-build $(BUILD)/obj/build.ninja
 	@echo "Compiling mse"
 	@ninja -C $(BUILD)/obj $(NINJA_FLAGS) programs
 	@meson install -C $(BUILD)/obj --no-rebuild --only-changed --quiet
 
-deps-build deps-run deps-test: deps-%:
+deps-build deps-run deps-test deps-fuzz: deps-%:
 	@tools/install-deps $*
 
 $(BUILD)/obj/build.ninja: | deps-build
@@ -60,9 +60,10 @@ check-asan: asan deps-test deps-run image
 bench: all deps-test deps-run image
 	@for bench in bench/*/run; do MSE_PREFIX=$(BUILD) MSE_STORE=$(BUILD)/store $$bench || exit 1; done
 
-fuzz: deps-build
+fuzz: deps-build deps-fuzz
 	@test -f $(BUILD)/fuzz/build.ninja || CC=clang-14 CXX=clang++-14 meson setup $(BUILD)/fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
-	@ninja -C $(BUILD)/fuzz --quiet
+	@echo "Compiling the fuzz targets"
+	@ninja -C $(BUILD)/fuzz $(NINJA_FLAGS)
 
 clean:
 	rm -rf $(BUILD)
