@@ -5,8 +5,6 @@
 #include "base/secret.h"
 #include "base/view.h"
 
-#define RECORD_MAX_SIZE (MSE_LOG_DATA_MAX_SIZE + 4096u)
-
 static int visit_record(struct mse_log_reader *reader, const struct mse_log_record *record, mse_log_visit *visit, void *context,
 	struct mse_error_info *err)
 {
@@ -44,7 +42,7 @@ int mse_log_read(struct mse_log_reader *reader, const void *bytes, size_t size, 
 		struct mse_log_record record = { 0 };
 		uint32_t record_size;
 
-		if (!mse_view_be32(&view, &record_size) || record_size > RECORD_MAX_SIZE || !mse_view_take(&view, record_size, &sealed))
+		if (!mse_view_be32(&view, &record_size) || record_size > MSE_LOG_RECORD_MAX_SIZE || !mse_view_take(&view, record_size, &sealed))
 			return mse_fail(err, MSE_ERR_INPUT, "the log that the node sent is not a sequence of records at byte %zu", *ret_used);
 		result = mse_log_record_open(sealed.data, sealed.size, reader->instance_id, reader->owner, reader->enclave_key, &record, err);
 		if (result == MSE_ERR_NOMEM)

@@ -13,6 +13,7 @@
 
 #define MSE_LOG_RUN_SIZE 16
 #define MSE_LOG_DATA_MAX_SIZE ((size_t)64 * 1024)
+#define MSE_LOG_RECORD_MAX_SIZE (MSE_LOG_DATA_MAX_SIZE + 16 * 1024) /* sealed, on its way and where it is kept */
 
 enum mse_log_stream {
 	MSE_LOG_STDOUT = 1,

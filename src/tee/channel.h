@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
+#include "crypto/log_record.h"
 
 #define MSE_CHANNEL_MAX_PAYLOAD ((size_t)32 * 1024 * 1024)
 
@@ -28,7 +29,6 @@ enum mse_frame_type {
 	MSE_FRAME_STOP = 66, /* told: finish requests, then end */
 };
 
-#define MSE_LOG_RECORD_MAX_SIZE ((size_t)80 * 1024)
 #define MSE_SEALED_STATE_MAX_SIZE ((size_t)24 * 1024 * 1024)
 #define MSE_COLLATERAL_MAX_SIZE ((size_t)1024 * 1024)
 
