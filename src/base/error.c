@@ -5,6 +5,28 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
+/* Messages quote names and texts of others, and end up on terminals and in JSON: no control characters, and UTF-8 only, also
+ * where the end was cut off. */
+static void make_printable(char *message)
+{
+	for (char *p = message; *p != 0;) {
+		size_t left = strnlen(p, 4), size = 1;
+
+		while (size <= left && !mse_utf8_is_valid(p, size))
+			size++;
+		if (size > left || ((unsigned char)*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f) {
+			*p++ = '?';
+			continue;
+		}
+		/* The control characters of C1 travel as c2 80 to c2 9f. */
+		if (size == 2 && (unsigned char)p[0] == 0xc2 && (unsigned char)p[1] < 0xa0)
+			p[0] = p[1] = '?';
+		p += size;
+	}
+}
+
 int mse_fail(struct mse_error_info *err, int code, const char *format, ...)
 {
 	if (err != NULL) {
@@ -13,6 +35,7 @@ int mse_fail(struct mse_error_info *err, int code, const char *format, ...)
 		va_start(args, format);
 		vsnprintf(err->message, sizeof err->message, format, args);
 		va_end(args);
+		make_printable(err->message);
 		err->code = code;
 	}
 	return code;
@@ -49,6 +72,7 @@ int mse_fail_errno(struct mse_error_info *err, const char *format, ...)
 		va_end(args);
 		used = strlen(err->message);
 		snprintf(err->message + used, sizeof err->message - used, ": %s", strerror(number));
+		make_printable(err->message);
 		err->code = code;
 	}
 	return code;
@@ -74,6 +98,7 @@ int mse_context(struct mse_error_info *err, const char *format, ...)
 	if (snprintf(whole, sizeof whole, "%s: %s", before, err->message) < 0)
 		return err->code;
 	memcpy(err->message, whole, sizeof err->message);
+	make_printable(err->message);
 	return err->code;
 }
 

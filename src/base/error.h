@@ -29,7 +29,8 @@ struct mse_error_info {
 };
 
 /* Sets *err (which may be NULL) and returns code, so that `return mse_fail(...)` reads as it acts. The message says
- * what was tried, on what, why it failed and what to do. Never put a secret into it. */
+ * what was tried, on what, why it failed and what to do; whatever it quotes, it is UTF-8 without control characters but
+ * line feeds and tabs. Never put a secret into it. */
 int mse_fail(struct mse_error_info *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* As mse_fail() with MSE_ERR_IO, or NOT_FOUND, EXISTS, NOMEM or DENIED where errno says so; ": " and errno's text are appended. */

@@ -181,6 +181,24 @@ static void errors_gain_context(void **state)
 	assert_string_equal(err.message, "reading 'x': line 3");
 }
 
+static void errors_are_text_whatever_they_quote(void **state)
+{
+	struct mse_error_info err;
+	char longest[MSE_ERROR_MESSAGE_SIZE + 10];
+
+	(void)state;
+	mse_fail(&err, MSE_ERR_INPUT, "'%s'\n\tend", "\x1b[31m\x7f\xe9 \xc2\x9b \xc3\xa9 \xe2\x82\xac \xe2\x82");
+	assert_string_equal(err.message, "'?[31m?? ?? \xc3\xa9 \xe2\x82\xac ??'\n\tend");
+	mse_context(&err, "\r%s", "\xff");
+	assert_string_equal(err.message, "??: '?[31m?? ?? \xc3\xa9 \xe2\x82\xac ??'\n\tend");
+	/* Cut off within a character. */
+	memset(longest, 'x', sizeof longest);
+	memcpy(longest + MSE_ERROR_MESSAGE_SIZE - 2, "\xc3\xa9", 3);
+	mse_fail(&err, MSE_ERR_INPUT, "%s", longest);
+	assert_int_equal(strlen(err.message), MSE_ERROR_MESSAGE_SIZE - 1);
+	assert_true(mse_utf8_is_valid(err.message, strlen(err.message)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +213,7 @@ int main(void)
 		cmocka_unit_test(files_are_replaced_at_once_and_read_with_a_limit),
 		cmocka_unit_test(views_never_read_past_their_end),
 		cmocka_unit_test(errors_gain_context),
+		cmocka_unit_test(errors_are_text_whatever_they_quote),
 	};
 
 	if (mse_secret_init(&err) < 0)
