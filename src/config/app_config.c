@@ -202,7 +202,8 @@ static bool is_endpoint(const char *text)
 		if (*at <= 0x20 || *at >= 0x7f || strchr("\"<>\\^`{|}#", *at) != NULL)
 			return false;
 	}
-	return text[0] == '/';
+	/* The enclave answers these paths itself, before the application is there. */
+	return text[0] == '/' && strncmp(text, "/.well-known/mse/", strlen("/.well-known/mse/")) != 0;
 }
 
 /* Characters of image names, tags and digests; a leading '-' could be taken for an option of a program. */

@@ -108,6 +108,7 @@ static void each_mistake_is_named_with_its_line_and_remedy(void **state)
 		{ "name = 'x'\n[code]\nlocation='c'\npython_application='a:f(1)'\n", MSE_ERR_INPUT, "mse.toml:4: 'code.python_application'" },
 		{ "name = 'x'\n[code]\nlocation='c'\npython_application='a:a'\nhealthcheck_endpoint='health'\n", MSE_ERR_INPUT, "mse.toml:5: 'code.healthcheck_endpoint' must be a path" },
 		{ "name = 'x'\n[code]\nlocation='c'\npython_application='a:a'\nhealthcheck_endpoint='/a b'\n", MSE_ERR_INPUT, "mse.toml:5:" },
+		{ "name = 'x'\n[code]\nlocation='c'\npython_application='a:a'\nhealthcheck_endpoint='/.well-known/mse/x'\n", MSE_ERR_INPUT, "mse.toml:5:" },
 		{ "name = 'x'\n[code]\nlocation='c'\npython_application='a:a'\nhealthcheck_endpoint='/h'\ndocker='-v'\n", MSE_ERR_INPUT, "mse.toml:6: 'code.docker'" },
 		{ "name = 'x'\n[code]\nlocation='c'\npython_application='a:a'\nhealthcheck_endpoint='/h'\ndocker='a b'\n", MSE_ERR_INPUT, "mse.toml:6: 'code.docker'" },
 		{ "name = 'x'\n" CODE "[ssl]\ndomain_name='x.org'\ncertificate='c'\n", MSE_ERR_INPUT, "mse.toml:7: the key 'ssl.private_key' is missing" },
