@@ -2,7 +2,7 @@
 # make demo    shows the main job, from a fresh machine to an answer of an attested application
 # make check   every test, with an ordinary and with a sanitized build
 # make bench   the measurements of bench/
-# make fuzz    builds the fuzz targets (clang): build/fuzz
+# make fuzz    builds the fuzz targets (clang) and runs each for a minute (SECONDS_EACH=…)
 # Each installs the Debian packages that it needs. A second run does only what has changed.
 
 BUILD := $(CURDIR)/build
@@ -64,6 +64,7 @@ fuzz: deps-build deps-fuzz
 	@test -f $(BUILD)/fuzz/build.ninja || CC=clang-14 CXX=clang++-14 meson setup $(BUILD)/fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
 	@echo "Compiling the fuzz targets"
 	@ninja -C $(BUILD)/fuzz $(NINJA_FLAGS)
+	@fuzz/run $(or $(SECONDS_EACH),60)
 
 clean:
 	rm -rf $(BUILD)
