@@ -73,6 +73,7 @@ void mse_log_pump_finish(struct mse_enclave *enclave);
 /* endpoints.c: what this server answers itself. */
 int mse_endpoints_start(struct mse_enclave *enclave, struct mse_error_info *err);
 void mse_endpoints_on_request(void *enclave, struct mse_http_request *request);
+size_t mse_endpoints_await_body(void *enclave, struct mse_http_request *request);
 
 /* provision.c */
 #define MSE_PROVISION_MAX_SIZE ((size_t)8 * 1024 * 1024)

@@ -9,7 +9,7 @@
 #define QUEUE_CAPACITY 64
 #define APP_QUEUE_CAPACITY 1024
 #define EVIDENCE_THREADS 2
-/* A slow sender holds one of them for a body's time-out at most; evidence has threads of its own. */
+/* A slow sender of a large message holds one of them for a body's time-out at most; evidence has threads of its own. */
 #define PROVISION_THREADS 8
 #define EVIDENCE_BODY_MAX_SIZE ((size_t)4 * 1024)
 
@@ -255,6 +255,14 @@ static void dispatch_own(struct mse_enclave *enclave, struct mse_http_request *r
 		respond_error(request, 405, MSE_ERR_INPUT, "this path takes POST");
 	else
 		(void)mse_http_queue_push(queue, request, &ignored);
+}
+
+/* A few slow senders must not keep everybody else from evidence: its threads see whole requests only. What is larger than the
+ * server keeps, a large provisioning message, has its rest read by a thread. */
+size_t mse_endpoints_await_body(void *context, struct mse_http_request *request)
+{
+	(void)context;
+	return strncmp(mse_http_request_path(request), MSE_WELL_KNOWN_PREFIX, sizeof MSE_WELL_KNOWN_PREFIX - 1) == 0 ? MSE_PROVISION_MAX_SIZE : 0;
 }
 
 void mse_endpoints_on_request(void *context, struct mse_http_request *request)

@@ -134,6 +134,7 @@ static int start_server(struct mse_enclave *enclave, struct mse_error_info *err)
 		.listen_count = 1,
 		.limits = mse_http_limits_default(),
 		.on_request = mse_endpoints_on_request,
+		.await_body = mse_endpoints_await_body,
 		.ctx = enclave,
 	};
 	int result;

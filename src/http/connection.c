@@ -66,6 +66,9 @@ static void detach(struct mse_http_connection *connection)
 	mse_http_bytes_free(&request->body);
 	pthread_cond_broadcast(&request->changed);
 	pthread_mutex_unlock(&connection->mutex);
+	/* The handlers' reference of one that none has seen. */
+	if (request->awaited > 0)
+		mse_http_request_unref(request);
 	mse_http_request_release(request);
 }
 
@@ -223,6 +226,44 @@ static size_t feed_body(struct mse_http_connection *connection, const uint8_t *d
 	return consumed;
 }
 
+/* Shows the request to the handler, unless more of its body is to come first. */
+static void show_request(struct mse_http_connection *connection)
+{
+	struct mse_http_request *request = connection->request;
+	struct mse_http_server *server = connection->server;
+	bool ready;
+
+	pthread_mutex_lock(&connection->mutex);
+	ready = request->body_complete || request->body_error != 0 || mse_http_bytes_size(&request->body) >= request->awaited;
+	pthread_mutex_unlock(&connection->mutex);
+	if (!ready)
+		return;
+	request->awaited = 0;
+	server->on_request(server->ctx, request);
+	mse_http_request_unref(request);
+}
+
+/* How much of the body is to come before a handler sees the request; who waits for a 100 Continue gets it. */
+static bool await_body(struct mse_http_connection *connection, struct mse_http_request *request)
+{
+	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	const struct mse_http_server *server = connection->server;
+	size_t most = server->limits.max_buffered_input;
+	bool good = true;
+
+	if (server->await_body == NULL || request->body_complete)
+		return true;
+	request->awaited = server->await_body(server->ctx, request);
+	request->awaited = request->awaited < most ? request->awaited : most;
+	pthread_mutex_lock(&connection->mutex);
+	if (request->awaited > 0 && request->continue_wanted && request->received == 0)
+		good = mse_http_bytes_append(&connection->output, go_on, sizeof go_on - 1);
+	if (request->awaited > 0)
+		request->continue_wanted = false;
+	pthread_mutex_unlock(&connection->mutex);
+	return good;
+}
+
 /* The head at data is complete: makes a request of it and shows it to the handler, with as much of its body as is here. */
 static size_t begin_request(struct mse_http_connection *connection, const uint8_t *data, size_t size)
 {
@@ -260,16 +301,24 @@ static size_t begin_request(struct mse_http_connection *connection, const uint8_
 		refuse(connection, parser->status);
 		return size;
 	}
-	server->on_request(server->ctx, request);
-	mse_http_request_unref(request);
+	if (!await_body(connection, request)) {
+		refuse(connection, 503);
+		return size;
+	}
+	show_request(connection);
 	return consumed;
 }
 
 /* How many of the bytes could be used now. */
 static size_t process(struct mse_http_connection *connection, const uint8_t *data, size_t size)
 {
-	if (connection->phase == MSE_HTTP_REQUEST)
-		return connection->request->body_complete || connection->request->body_error != 0 ? 0 : feed_body(connection, data, size);
+	if (connection->phase == MSE_HTTP_REQUEST) {
+		size_t consumed = connection->request->body_complete || connection->request->body_error != 0 ? 0 : feed_body(connection, data, size);
+
+		if (connection->request->awaited > 0)
+			show_request(connection);
+		return consumed;
+	}
 	if (connection->phase != MSE_HTTP_HEAD)
 		return size;
 	if (!connection->read_timer.armed || connection->read_timer.kind != MSE_HTTP_TIMER_HEAD)
@@ -582,6 +631,8 @@ static void expire_body(struct mse_http_connection *connection)
 	request->body_error = MSE_ERR_TIMEOUT;
 	pthread_cond_broadcast(&request->changed);
 	pthread_mutex_unlock(&connection->mutex);
+	if (request->awaited > 0)
+		show_request(connection);
 }
 
 void mse_http_connection_expire(struct mse_http_connection *connection, enum mse_http_timer_kind kind)

@@ -64,6 +64,7 @@ struct mse_http_request {
 	atomic_uint refs;                       /* of the object: the connection's, and one for all handlers */
 	atomic_uint handler_refs;
 	struct mse_http_head head;
+	size_t awaited; /* no handler has seen it: so much of its body comes first; 0: shown. The loop's thread's alone */
 
 	/* Guarded by connection->mutex. */
 	pthread_cond_t changed; /* body, room for output, job, end of the connection */
@@ -180,6 +181,7 @@ struct mse_http_server {
 	struct mse_http_limits limits;
 	SSL_CTX *ssl_ctx;
 	void (*on_request)(void *ctx, struct mse_http_request *request);
+	size_t (*await_body)(void *ctx, struct mse_http_request *request);
 	void (*on_connection_closed)(void *ctx, unsigned mark);
 	void *ctx;
 	unsigned durations_ms[MSE_HTTP_TIMER_KINDS];

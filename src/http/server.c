@@ -424,8 +424,8 @@ int mse_http_server_new(const struct mse_http_server_params *params, struct mse_
 	server = calloc(1, sizeof *server);
 	if (server == NULL)
 		return mse_fail_nomem(err);
-	*server = (struct mse_http_server){ .limits = params->limits, .on_request = params->on_request, .on_connection_closed = params->on_connection_closed,
-		.ctx = params->ctx };
+	*server = (struct mse_http_server){ .limits = params->limits, .on_request = params->on_request, .await_body = params->await_body,
+		.on_connection_closed = params->on_connection_closed, .ctx = params->ctx };
 	server->durations_ms[MSE_HTTP_TIMER_HEAD] = params->limits.head_timeout_ms;
 	server->durations_ms[MSE_HTTP_TIMER_IDLE] = params->limits.idle_timeout_ms;
 	server->durations_ms[MSE_HTTP_TIMER_BODY] = params->limits.body_timeout_ms;

@@ -407,6 +407,23 @@ def test_a_deployment_that_is_signed_by_another_key_or_sent_twice(node):
 
 # Verification by users.
 
+def test_slow_senders_keep_nobody_from_evidence_and_provisioning(waiting):
+    """Each of these once held a thread of the enclave's for as long as a body may take to come."""
+    bodies = ["Content-Length: 100\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", "Expect: 100-continue\r\nContent-Length: 100\r\n\r\n"]
+    slow = []
+    for path in (attest_client.EVIDENCE, attest_client.PROVISION):
+        for number in range(24):
+            slow.append(waiting.connect())
+            slow[-1].tls.sendall(f"POST {path} HTTP/1.1\r\nHost: x.mse.localhost\r\nMse-Signature: x\r\n{bodies[number % 3]}".encode())
+    began = time.monotonic()
+    connection = waiting.connect()
+    body = attest_client.provision_message(waiting.instance, waiting.code_key)
+    assert attest_client.provision(connection, waiting.seed, waiting.manifest, body)[0] == 200
+    assert time.monotonic() - began < 5 * mse.PATIENCE
+    for connection in slow:
+        connection.close()
+
+
 @pytest.fixture
 def app(owner):
     deployed = owner.deploy(owner.project(f"verified{os.urandom(4).hex()}", CODE, secrets=SECRET))
