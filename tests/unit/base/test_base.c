@@ -183,7 +183,6 @@ static void errors_gain_context(void **state)
 
 static void errors_are_text_whatever_they_quote(void **state)
 {
-	struct mse_error_info err;
 	char longest[MSE_ERROR_MESSAGE_SIZE + 10];
 
 	(void)state;
