@@ -168,9 +168,9 @@ static int read_part(struct mse_client *node, const char *id, struct mse_log_rea
 	if (result == 0) {
 		int64_t next = part.next >= 0 ? part.next : (*offset > 0 ? *offset : 0) + (int64_t)used;
 
-		/* A node that sends us back would have us read for ever. */
-		if (*offset >= 0 && next < *offset)
-			result = mse_fail(err, MSE_ERR_INPUT, "the node's log goes backwards: from %lld to %lld", (long long)*offset, (long long)next);
+		/* A node that sends us back, or keeps us where we are, would have us read for ever. */
+		if (*offset >= 0 && (next < *offset || (used > 0 && next == *offset)))
+			result = mse_fail(err, MSE_ERR_INPUT, "the node's log does not go on: from %lld to %lld", (long long)*offset, (long long)next);
 		*ret_more = used > 0 && next < part.end;
 		*offset = next;
 	}

@@ -131,10 +131,34 @@ static void serve_nonce(struct mse_enclave *enclave, struct mse_http_request *re
 		serve_evidence(enclave, request);
 }
 
+/* Anybody can send what is refused, and must not push what matters out of the owner's log: a line a second says enough. */
+static void log_refusal(struct mse_enclave *enclave, const char *reason)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static uint64_t last_ms, unsaid;
+	uint64_t now = mse_monotonic_ms(), before = 0;
+	bool say;
+
+	pthread_mutex_lock(&lock);
+	say = last_ms == 0 || now - last_ms >= 1000;
+	if (say) {
+		before = unsaid;
+		unsaid = 0;
+		last_ms = now;
+	} else {
+		unsaid++;
+	}
+	pthread_mutex_unlock(&lock);
+	if (say && before > 0)
+		mse_enclave_log(enclave, "provisioning was refused %llu times more since the last line of this kind", (unsigned long long)before);
+	if (say)
+		mse_enclave_log(enclave, "provisioning refused: %s", reason);
+}
+
 /* Whoever sends a bad request learns nothing of what was bad about it. */
 static void refuse_provisioning(struct mse_enclave *enclave, struct mse_http_request *request, const char *reason)
 {
-	mse_enclave_log(enclave, "provisioning refused: %s", reason);
+	log_refusal(enclave, reason);
 	respond_error(request, 403, MSE_ERR_DENIED, "refused");
 }
 
