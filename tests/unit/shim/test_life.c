@@ -193,8 +193,12 @@ static void a_stop_that_was_interrupted_is_finished_by_the_next_shim(void **stat
 		assert_works(mse_shim_receive(app->control, PATIENCE_MS, app->pending, &app->status, &err));
 	while (app->status.state != MSE_SHIM_STOPPED);
 	assert_false(app->status.final);
-	/* The line is said before the file is written. */
-	usleep(100000);
+	/* The line is said before the file is written, which may take its time. */
+	for (unsigned tries = 0; tries < 3000; tries++) {
+		if (mse_shim_status_read(app->dir, &status, &err) == 0 && status.state == MSE_SHIM_STOPPED)
+			break;
+		usleep(10000);
+	}
 	kill(app->shim, SIGKILL);
 	wait_for_exit(app);
 	run_shim(app);
