@@ -98,7 +98,8 @@ class Node:
         # What stands first is of the top level, before any table of the test's own.
         # Ports of this process's own, so that several test runs on one machine do not meet.
         ports = "" if "ports" in config else f"ports = {{ first = {FIRST_PORT}, last = {FIRST_PORT + 199} }}\n"
-        self.config.write_text(f'images = "{STORE / "images"}"\n{ports}{config}')
+        images = "" if "images" in config else f'images = "{STORE / "images"}"\n'
+        self.config.write_text(images + ports + config)
         self.process = None
 
     @property

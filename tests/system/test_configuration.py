@@ -161,3 +161,49 @@ def test_a_configuration_folder_that_others_rule_is_refused(owner):
     result = owner.mse("list")
     assert result.returncode == 1 and "belongs to another user" in result.stderr and "MSE_CONF_PATH" in result.stderr
     assert list(owner.conf.iterdir()) == []
+
+
+def test_an_image_without_a_usable_python_is_refused_by_name(folder):
+    """The same image, but for its libpython."""
+    copy, store = folder / "image", folder / "store"
+    mse.run(["cp", "-al", mse.STORE / "images" / "mse-flask" / "rootfs", copy], check=True)
+    for library in copy.glob("usr/lib/*/libpython3.*"):
+        library.unlink()
+    mse.run([mse.BIN / "msed", "image", "import", "no-python", copy, "--data", store], check=True, timeout=120)
+    digest = mse.run([mse.BIN / "mse", "image", "digest", copy], check=True).stdout.strip()
+    node = mse.Node(folder / "node", f'images = "{store / "images"}"\n').start()
+    try:
+        owner = mse.Owner(folder / "owner", node)
+        project = owner.project("pythonless", CODE, secrets=SECRET)
+        toml = (project / "mse.toml").read_text()
+        (project / "mse.toml").write_text(toml.replace('"mse-flask"', '"no-python"'))
+        result = owner.mse("deploy", "--path", project / "mse.toml", "-y", "--trust-image", digest, timeout=90)
+        assert result.returncode == 1
+        assert "libpython" in result.stdout + result.stderr
+    finally:
+        node.destroy()
+
+
+def test_every_command_speaks_json(owner, folder):
+    app = owner.deploy(owner.project("jsonall", CODE, secrets=SECRET))
+    context = folder / "context.json"
+    answers = [
+        owner.json("version"), owner.json("help"), owner.json("list"), owner.json("status", app.id), owner.json("logs", app.id),
+        owner.json("context", "export", "jsonall", "--output", context), json.loads(app.verify().stdout),
+        owner.json("image", "digest", mse.STORE / "images" / "mse-flask" / "rootfs"), owner.json("scaffold", "fresh", cwd=folder), app.stop(),
+    ]
+    assert all(isinstance(answer, dict) for answer in answers)
+    failed = owner.mse("status", "no-such-app", "--json")
+    assert failed.returncode == 1 and json.loads(failed.stdout)["error"]["message"]
+
+
+def test_a_user_needs_no_node_to_verify(owner, folder):
+    app = owner.deploy(owner.project("nodeless", CODE, secrets=SECRET))
+    context = folder / "context.json"
+    owner.mse("context", "export", "nodeless", "--output", context, check=True)
+    environment = {"PATH": os.environ["PATH"], "MSE_CONF_PATH": str(folder / "user"), "HOME": str(folder)}
+    result = mse.run([mse.BIN / "mse", "verify", app.url, "--context", context, "--allow-simulation", "--output", folder / "user.pem"],
+                     env=environment)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert not (folder / "user" / "owner.key").exists(), "verifying makes no keys"
+    app.stop()
