@@ -234,7 +234,7 @@ static int take_quotas(struct reading *reading, const struct mse_toml_value *roo
 
 int mse_node_config_parse(const char *text, size_t size, const char *name, struct mse_node_config **ret_config, struct mse_error_info *err)
 {
-	static const char *const keys[] = { "domain", "images", "ports", "uids", "aliases", "plans", "quotas", "insecure-no-cgroups", NULL };
+	static const char *const keys[] = { "domain", "images", "ports", "uids", "aliases", "plans", "quotas", NULL };
 	mse_cleanup(mse_node_config_freep) struct mse_node_config *config = calloc(1, sizeof *config);
 	mse_cleanup(mse_toml_freep) struct mse_toml_value *root = NULL;
 	struct reading reading = { .name = name, .config = config };
@@ -257,8 +257,6 @@ int mse_node_config_parse(const char *text, size_t size, const char *name, struc
 		result = take_plans(&reading, root, err);
 	if (result == 0)
 		result = take_quotas(&reading, root, err);
-	if (result == 0)
-		result = mse_toml_boolean(root, "insecure-no-cgroups", false, "", name, &config->insecure_no_cgroups, err);
 	if (result == 0)
 		*ret_config = mse_steal(config);
 	return result;

@@ -52,8 +52,6 @@ struct mse_node_config {
 	struct mse_node_alias *aliases;
 	size_t alias_count;
 	uint32_t max_apps, max_apps_per_owner;
-	/* Options that weaken security are named insecure-… and announced by the program at its start. */
-	bool insecure_no_cgroups; /* insecure-no-cgroups: announced; this release sets no limits of memory, CPU and processes anyway */
 };
 
 /* path NULL: the defaults. */

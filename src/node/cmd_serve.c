@@ -157,8 +157,7 @@ int mse_node_serve(const struct mse_node_options *options, const struct mse_node
 	if ((result = open_socket(&service, options->listen, err)) < 0 || (result = mse_supervisor_start(node, err)) < 0 ||
 	    (result = start_workers(&service, err)) < 0)
 		return result;
-	if (config->insecure_no_cgroups)
-		mse_log("INSECURE: insecure-no-cgroups is set: apps run without memory, CPU and process limits");
+	mse_log("this release sets no limits of memory, CPU and processes on apps: run only apps whose owners you trust with them");
 	mse_log("listening on %s; SIMULATION: this node's enclaves are simulated, not hardware; the operator of this machine can read everything",
 		options->listen);
 	sigwait(&ending, &number);

@@ -22,7 +22,6 @@ static void without_a_file_the_defaults_hold(void **state)
 	assert_int_equal(config->port_last, 28999);
 	assert_int_equal(config->uid_first, 200000);
 	assert_int_equal(config->uid_count, 65536);
-	assert_false(config->insecure_no_cgroups);
 	plan = mse_node_config_plan(config, "free");
 	assert_non_null(plan);
 	assert_true(plan->memory_size == 512u * 1024 * 1024);
@@ -39,13 +38,12 @@ static void a_file_changes_what_it_names(void **state)
 
 	(void)state;
 	assert_works(parse("domain = 'apps.example.org'\nimages = '/srv/images'\nports = { first = 30000, last = 30010 }\nuids = { first = 5000, count = 10 }\n"
-			   "insecure-no-cgroups = true\n[aliases]\n'quay.io/x/y' = 'y'\n[plans.free]\nmemory_mib = 256\n[plans.gold]\nmemory_mib = 4096\ncpus = 2\n"
+			   "[aliases]\n'quay.io/x/y' = 'y'\n[plans.free]\nmemory_mib = 256\n[plans.gold]\nmemory_mib = 4096\ncpus = 2\n"
 			   "storage_mib = 1024\nthreads = 32\n[quotas]\napps = 3\n", &config));
 	assert_string_equal(config->domain, "apps.example.org");
 	assert_string_equal(config->images, "/srv/images");
 	assert_int_equal(config->port_first, 30000);
 	assert_int_equal(config->uid_count, 10);
-	assert_true(config->insecure_no_cgroups);
 	assert_int_equal(config->alias_count, 1);
 	assert_true(mse_node_config_plan(config, "free")->memory_size == 256u * 1024 * 1024);
 	assert_int_equal(mse_node_config_plan(config, "free")->threads, 16);
@@ -78,7 +76,6 @@ static void each_mistake_is_named_with_its_line(void **state)
 		{ "[plans.free]\ncpus = '1'\n", MSE_ERR_INPUT, "msed.toml:2: 'plans.free.cpus' must be a number" },
 		{ "[plans.'a/b']\ncpus = 1\n", MSE_ERR_INPUT, "msed.toml:1: 'a/b' is no name for a plan" },
 		{ "plans.free = 1\n", MSE_ERR_INPUT, "must be a table" },
-		{ "insecure-no-cgroups = 'yes'\n", MSE_ERR_INPUT, "msed.toml:1: 'insecure-no-cgroups' must be true or false" },
 		{ "insecure = true\n", MSE_ERR_INPUT, "msed.toml:1: unknown key 'insecure'" },
 	};
 	mse_cleanup(mse_node_config_freep) struct mse_node_config *config = NULL;
