@@ -90,7 +90,8 @@ int mse_deploy_check(struct mse_deployment *deployment, struct mse_error_info *e
 	if ((result = mse_client_open(deployment->cli, &deployment->node, err)) < 0 || (result = mse_runtime_load(&deployment->runtime, err)) < 0 ||
 	    (result = mse_owner_load(deployment->cli, &deployment->owner, err)) < 0)
 		return result;
-	return mse_deploy_done(deployment, err, "checked %zu entries, %llu bytes, of %s", mse_walk_count(deployment->walk),
+	return mse_deploy_done(deployment, err, "checked %zu %s, %llu bytes, of %s", mse_walk_count(deployment->walk),
+		mse_walk_count(deployment->walk) == 1 ? "file or folder" : "files and folders",
 		(unsigned long long)mse_walk_total_size(deployment->walk), without_dots(config->code.location));
 }
 

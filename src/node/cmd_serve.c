@@ -76,23 +76,30 @@ static int clear_path(const struct sockaddr_un *address, struct mse_error_info *
 	return unlink(address->sun_path) < 0 ? mse_fail_errno(err, "cannot remove the old socket '%s'", address->sun_path) : 0;
 }
 
-static int open_socket(struct service *service, const char *listen_text, struct mse_error_info *err)
+static int parse_listen(const char *listen_text, struct sockaddr_un *ret_address, struct mse_error_info *err)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	const char *path = listen_text + strlen(UNIX_PREFIX);
-	int result;
 
 	if (strncmp(listen_text, UNIX_PREFIX, strlen(UNIX_PREFIX)) != 0 || path[0] == 0)
 		return mse_fail(err, MSE_ERR_UNSUPPORTED, "--listen '%s': only unix:PATH is there in this release", listen_text);
-	if (strlen(path) >= sizeof address.sun_path)
+	if (strlen(path) >= sizeof ret_address->sun_path)
 		return mse_fail(err, MSE_ERR_LIMIT, "--listen: the path of a Unix socket has at most %zu characters, this one %zu: '%s'",
-			sizeof address.sun_path - 1, strlen(path), path);
-	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-	if ((result = clear_path(&address, err)) < 0)
+			sizeof ret_address->sun_path - 1, strlen(path), path);
+	*ret_address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	snprintf(ret_address->sun_path, sizeof ret_address->sun_path, "%s", path);
+	return 0;
+}
+
+static int open_socket(struct service *service, const struct sockaddr_un *address, struct mse_error_info *err)
+{
+	const char *path = address->sun_path;
+	int result;
+
+	if ((result = clear_path(address, err)) < 0)
 		return result;
 	service->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	/* Connecting takes the right to write to the file: with mode 0600 (by main()'s umask, so from the first moment on) this user's and root's alone. */
-	if (service->listen_fd < 0 || bind(service->listen_fd, (const struct sockaddr *)&address, sizeof address) < 0)
+	if (service->listen_fd < 0 || bind(service->listen_fd, (const struct sockaddr *)address, sizeof *address) < 0)
 		return mse_fail_errno(err, "cannot listen on '%s'", path);
 	if ((result = mse_strdup(path, &service->path, err)) < 0)
 		return result;
@@ -141,8 +148,13 @@ int mse_node_serve(const struct mse_node_options *options, const struct mse_node
 {
 	mse_cleanup(mse_node_freep) struct mse_node *node = NULL;
 	mse_cleanup(service_clear) struct service service = { .listen_fd = -1 };
+	struct sockaddr_un address;
 	sigset_t ending;
 	int number, result;
+
+	/* Before anything is made. */
+	if ((result = parse_listen(options->listen, &address, err)) < 0)
+		return result;
 
 	sigemptyset(&ending);
 	sigaddset(&ending, SIGTERM);
@@ -154,7 +166,7 @@ int mse_node_serve(const struct mse_node_options *options, const struct mse_node
 	if ((result = mse_node_open(options->data, config, &node, err)) < 0)
 		return result;
 	service.node = node;
-	if ((result = open_socket(&service, options->listen, err)) < 0 || (result = mse_supervisor_start(node, err)) < 0 ||
+	if ((result = open_socket(&service, &address, err)) < 0 || (result = mse_supervisor_start(node, err)) < 0 ||
 	    (result = start_workers(&service, err)) < 0)
 		return result;
 	mse_log("this release sets no limits of memory, CPU and processes on apps: run only apps whose owners you trust with them");

@@ -124,3 +124,9 @@ def test_a_loader_that_was_never_finished_does_not_outlive_the_next_shim(app, ow
             process.wait()
         os.close(reading)
         os.close(writing)
+
+
+def test_an_address_that_msed_cannot_listen_at_makes_no_folder(folder):
+    result = mse.run([mse.BIN / "msed", "--data", folder / "new", "--listen", "tcp:1"])
+    assert result.returncode == 1 and "unix:PATH" in result.stderr
+    assert not (folder / "new").exists()
