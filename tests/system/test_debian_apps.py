@@ -16,7 +16,10 @@ def packages():
     if not (folder / "complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        mse.run(["apt-get", "download", *wanted], cwd=folder, timeout=120, check=True)
+        if mse.run(["apt-get", "download", *wanted], cwd=folder, timeout=120).returncode != 0:
+            # Lists that are missing or old.
+            mse.run(["apt-get", "update"], timeout=120, check=True)
+            mse.run(["apt-get", "download", *wanted], cwd=folder, timeout=120, check=True)
         for package in folder.glob("*.deb"):
             mse.run(["dpkg", "-x", package, folder / "root"], check=True)
         (folder / "complete").touch()
