@@ -203,10 +203,10 @@ class HostileNode:
 
 class TlsRelay:
     """A man in the middle: ends the TLS of the one side with a key of its own, and speaks TLS to the enclave on the other.
-    `certificate` "plain" is self-signed; "quoted" also carries the quote of the enclave's own certificate. `replay` is a body of
-    session evidence to answer with, recorded elsewhere."""
+    `certificate` "plain" is self-signed; "quoted" also carries the quote of the enclave's own certificate. With `replay`
+    it answers with session evidence that it was given itself, on an earlier connection."""
 
-    def __init__(self, enclave_port, certificate="plain", replay=None):
+    def __init__(self, enclave_port, certificate="plain", replay=False):
         self.enclave_port = enclave_port
         self.replay = replay
         self.seen = bytearray()
@@ -273,8 +273,9 @@ class TlsRelay:
         try:
             while request := self._message(client):
                 self.seen += request
-                if self.replay is not None and attest_client.EVIDENCE.encode() in request.partition(b"\r\n")[0]:
-                    client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(self.replay) + self.replay)
+                if self.replay and attest_client.EVIDENCE.encode() in request.partition(b"\r\n")[0]:
+                    body = json.dumps(attest_client.Connection(self.enclave_port).evidence()).encode()
+                    client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
                     continue
                 server.sendall(request)
                 client.sendall(self._message(server))

@@ -79,9 +79,10 @@ def test_the_secrets_file_in_the_code_folder_by_another_name_is_refused(owner, n
 def test_the_configuration_file_inside_the_code_folder_is_refused(owner):
     def nest(folder):
         (folder / "app.py").write_text("app = None")
+        (folder / ".mseignore").write_text("secrets.json\n")
 
     text = deploy(owner, GOOD.replace('"./code"', '"."'), nest)
-    assert "mse.toml" in text or "secrets.json" in text
+    assert "configuration file" in text and "no-node.sock" not in text, text
 
 
 def test_what_is_not_there_yet_is_refused_by_name(owner):
