@@ -33,7 +33,7 @@ def test_the_example_of_the_mission_page_is_deployed_unchanged(owner):
     (project / "mse.toml").write_text(configuration[:configuration.index("[ssl]")])
 
     result = owner.mse("deploy", "--path", project / "mse.toml", "-y", "--trust-image", mse.image_digest(), timeout=90, check=True)
-    assert "ghcr.io/cosmian/mse-flask" in result.stdout and "mse-flask" in result.stdout, "the alias is shown"
+    assert re.search(r"image 'ghcr\.io/cosmian/mse-flask:\d+' is 'mse-flask' here, by an alias", result.stdout), "the alias is shown"
     assert "curl --cacert" in result.stdout
     [status] = [app for app in owner.json("list")["apps"] if app["name"] == "helloworld"]
     app = mse.App(owner, {**status, "certificate": str(owner.conf / "apps" / status["id"] / "ratls.pem")})
