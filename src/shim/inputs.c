@@ -166,14 +166,3 @@ int mse_shim_inputs_check(const struct mse_shim_config *config, struct mse_shim_
 	*ret_inputs = mse_steal(inputs);
 	return 0;
 }
-
-int mse_shim_file_same(const struct mse_shim_file *file, struct mse_error_info *err)
-{
-	struct stat opened, there;
-
-	if (fstat(file->fd, &opened) < 0 || stat(file->path, &there) < 0)
-		return mse_fail_errno(err, "cannot examine '%s'", file->path);
-	if (opened.st_dev != there.st_dev || opened.st_ino != there.st_ino)
-		return mse_fail(err, MSE_ERR_STATE, "'%s' was replaced after it was checked", file->path);
-	return 0;
-}

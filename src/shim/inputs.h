@@ -34,6 +34,3 @@ int mse_shim_inputs_check(const struct mse_shim_config *config, struct mse_shim_
 int mse_shim_inputs_check_image(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs, struct mse_error_info *err);
 void mse_shim_inputs_free(struct mse_shim_inputs *inputs);
 MSE_DEFINE_CLEANUP(struct mse_shim_inputs, mse_shim_inputs_free)
-
-/* MSE_ERR_STATE when a file's path does not lead to the file any more that was checked. */
-int mse_shim_file_same(const struct mse_shim_file *file, struct mse_error_info *err);

@@ -11,6 +11,7 @@
 #include "base/secret.h"
 #include "shim/config.h"
 #include "shim/supervise.h"
+#include "shim/world.h"
 
 static const char usage[] = "usage: mse-shim --dir FOLDER\n"
 			    "Supervises the enclave of the app in FOLDER; started by msed.\n";
@@ -19,15 +20,16 @@ static int run(const char *dir, struct mse_error_info *err)
 {
 	mse_cleanup(mse_shim_config_freep) struct mse_shim_config *config = NULL;
 	mse_autoclose int lock = -1;
+	bool host_root;
 	int result;
 
-	if ((result = mse_secret_init(err)) < 0)
+	if ((result = mse_world_enter(&host_root, err)) < 0 || (result = mse_secret_init(err)) < 0)
 		return result;
 	if (chdir(dir) < 0)
 		return mse_fail_errno(err, "cannot enter '%s'", dir);
 	if ((result = mse_file_lock(MSE_SHIM_LOCK_FILE, &lock, err)) < 0 || (result = mse_shim_config_read(MSE_SHIM_CONFIG_FILE, &config, err)) < 0)
 		return result;
-	return mse_supervise(config, err);
+	return mse_supervise(config, host_root, err);
 }
 
 int main(int argc, char **argv)

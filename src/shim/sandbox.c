@@ -208,10 +208,7 @@ static void add_volumes(struct sandbox *box)
 	for (size_t i = 0; i < MSE_SANDBOX_VOLUMES; i++) {
 		const struct mse_sandbox_volume *volume = &box->volumes[i];
 
-		if (box->sources.volumes[i] != NULL)
-			add(box, "--bind", box->sources.volumes[i], volume->path, NULL);
-		else
-			add_tmpfs(box, volume->path, volume->mode, volume->size);
+		add(box, "--bind", box->sources.volumes[i], volume->path, NULL);
 	}
 	add(box, "--perms", "0700", "--dir", TMPDIR, NULL);
 }
@@ -299,7 +296,7 @@ static int arrange_descriptors(const struct sandbox *box, const struct mse_sandb
 
 static int drop_privileges(const struct mse_shim_config *config, pid_t parent, struct mse_error_info *err)
 {
-	if (geteuid() == 0 && (setgroups(0, NULL) < 0 || setresgid(config->gid, config->gid, config->gid) < 0 ||
+	if (config->uid != 0 && (setgroups(0, NULL) < 0 || setresgid(config->gid, config->gid, config->gid) < 0 ||
 				      setresuid(config->uid, config->uid, config->uid) < 0))
 		return mse_fail_errno(err, "cannot become the app's user %" PRIu32, config->uid);
 	/* A change of user clears it. */
@@ -374,13 +371,13 @@ static int run(struct sandbox *box, const struct mse_sandbox_descriptors *descri
 	return mse_fail_errno(err, "cannot run " MSE_BWRAP);
 }
 
-int mse_sandbox_start(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs, const struct mse_sandbox_descriptors *descriptors,
-	pid_t *ret_pid, struct mse_error_info *err)
+int mse_sandbox_start(const struct mse_shim_config *config, bool host_root, const struct mse_shim_inputs *inputs,
+	const struct mse_sandbox_descriptors *descriptors, pid_t *ret_pid, struct mse_error_info *err)
 {
 	pid_t parent = getpid(), pid;
 
-	if ((geteuid() == 0) != (config->uid != 0))
-		return mse_fail(err, MSE_ERR_INPUT, geteuid() == 0 ? "as root, an app needs a user of its own" : "only root can give an app a user of its own");
+	if (host_root != (config->uid != 0))
+		return mse_fail(err, MSE_ERR_INPUT, host_root ? "as root, an app needs a user of its own" : "only root can give an app a user of its own");
 	pid = fork();
 	if (pid < 0)
 		return mse_fail_errno(err, "cannot make a process");

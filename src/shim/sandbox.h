@@ -2,6 +2,7 @@
  * neither memory as such, nor CPU, nor the number of processes. */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "shim/inputs.h"
@@ -14,8 +15,8 @@ struct mse_sandbox_descriptors {
 };
 
 /* Starts the enclave's program. *ret_pid is bubblewrap, which ends when the enclave does and takes it along when it is
- * killed or when this process ends. What goes wrong in the child is said on the messages' descriptor, and it exits. */
-int mse_sandbox_start(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs, const struct mse_sandbox_descriptors *descriptors,
+ * killed or when this process ends. What goes wrong in the child is said on the messages' descriptor, and it exits. host_root: as mse_world_enter() said. */
+int mse_sandbox_start(const struct mse_shim_config *config, bool host_root, const struct mse_shim_inputs *inputs, const struct mse_sandbox_descriptors *descriptors,
 	pid_t *ret_pid, struct mse_error_info *err);
 
 /* Kills what is left of loaders that were killed before they had tied their child to themselves: such a child waits for ever, and

@@ -190,28 +190,9 @@ static int stage(const struct mse_shim_config *config, const struct mse_shim_inp
 	return 0;
 }
 
-static int in_place(const struct mse_shim_file *file, char **ret_path, struct mse_error_info *err)
-{
-	int result = mse_shim_file_same(file, err);
-
-	if (result < 0)
-		return result;
-	*ret_path = realpath(file->path, NULL);
-	return *ret_path == NULL ? mse_fail_errno(err, "cannot find '%s'", file->path) : 0;
-}
-
 int mse_sandbox_mount(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs,
 	const struct mse_sandbox_volume volumes[static MSE_SANDBOX_VOLUMES], struct mse_sandbox_sources *ret_sources, struct mse_error_info *err)
 {
-	int result;
-
 	*ret_sources = (struct mse_sandbox_sources){ 0 };
-	if (geteuid() == 0)
-		return stage(config, inputs, volumes, ret_sources, err);
-	if ((result = in_place(&inputs->image, &ret_sources->image, err)) < 0 ||
-	    (result = in_place(&inputs->bundle, &ret_sources->bundle, err)) < 0)
-		return result;
-	for (size_t i = 0; result == 0 && i < inputs->runtime_count; i++)
-		result = in_place(&inputs->runtime[i], &ret_sources->runtime[i], err);
-	return result;
+	return stage(config, inputs, volumes, ret_sources, err);
 }

@@ -1,6 +1,5 @@
-/* Where the files of a sandbox come from. A shim that is root gives its enclave an unprivileged user, who could not reach
- * what lies under closed folders: the child's own mount namespace gets a staging folder with all of it. Otherwise
- * the files are taken where they are. */
+/* Where the files of a sandbox come from: the child's own mount namespace gets a staging folder with all of it, since the enclave's
+ * unprivileged user could not reach what lies under closed folders. */
 #pragma once
 
 #include "shim/inputs.h"
@@ -18,10 +17,10 @@ struct mse_sandbox_sources {
 	char *image;
 	char *bundle;
 	char *runtime[MSE_MANIFEST_MAX_FILES];
-	char *volumes[MSE_SANDBOX_VOLUMES]; /* NULL: bubblewrap makes it */
+	char *volumes[MSE_SANDBOX_VOLUMES];
 };
 
-/* To be called in the child, which becomes part of a new mount namespace when it is root. */
+/* To be called in the child, which becomes part of a new mount namespace. */
 int mse_sandbox_mount(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs,
 	const struct mse_sandbox_volume volumes[static MSE_SANDBOX_VOLUMES], struct mse_sandbox_sources *ret_sources, struct mse_error_info *err);
 void mse_sandbox_sources_clear(struct mse_sandbox_sources *sources);

@@ -69,6 +69,7 @@ struct run {
 
 struct shim {
 	const struct mse_shim_config *config;
+	bool host_root;
 	struct event_base *base;
 	struct mse_control_server *control;
 	struct mse_shim_inputs *inputs;
@@ -541,7 +542,7 @@ static int try_start(struct shim *shim, struct mse_error_info *err)
 	ours = -1;
 	descriptors.channel = theirs;
 	descriptors.messages = messages;
-	return mse_sandbox_start(shim->config, shim->inputs, &descriptors, &shim->run.pid, err);
+	return mse_sandbox_start(shim->config, shim->host_root, shim->inputs, &descriptors, &shim->run.pid, err);
 }
 
 /* The shim's own log is a file that only grows while it runs, and an enclave can end very often. */
@@ -705,9 +706,9 @@ static void clear(struct shim *shim)
 		event_base_free(shim->base);
 }
 
-int mse_supervise(const struct mse_shim_config *config, struct mse_error_info *err)
+int mse_supervise(const struct mse_shim_config *config, bool host_root, struct mse_error_info *err)
 {
-	mse_cleanup(clear) struct shim shim = { .config = config, .listener = -1, .expires_at = config->expires_at, .run = { .messages_fd = -1 } };
+	mse_cleanup(clear) struct shim shim = { .config = config, .host_root = host_root, .listener = -1, .expires_at = config->expires_at, .run = { .messages_fd = -1 } };
 	struct mse_shim_status last = { 0 };
 	int result = mse_shim_status_read(".", &last, err);
 
@@ -722,7 +723,7 @@ int mse_supervise(const struct mse_shim_config *config, struct mse_error_info *e
 	shim.base = event_base_new();
 	if (shim.base == NULL)
 		return mse_fail_nomem(err);
-	if ((result = make_timers(&shim, err)) < 0 || (result = mse_control_server_new(shim.base, on_stop_command, &shim, &shim.control, err)) < 0)
+	if ((result = make_timers(&shim, err)) < 0 || (result = mse_control_server_new(shim.base, host_root, on_stop_command, &shim, &shim.control, err)) < 0)
 		return result;
 	begin(&shim, &last);
 	/* begin() may have reached the end already. */
