@@ -9,37 +9,25 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "shim/channel_server.h"
 #include "shim/control.h"
 #include "shim/control_server.h"
 #include "shim/health.h"
 #include "shim/restarts.h"
+#include "shim/run.h"
 #include "shim/sandbox.h"
 #include "tee/sim_pki.h"
 
-#define GRACE_MS 5000u
-/* A channel outlives its process only by what is still to be read from it. */
-#define CHANNEL_REST_MS 1000u
 #define PORT_WAIT_MS 5000u
 #define PORT_RETRY_MS 50u
 #define PUBLISH_INTERVAL_MS 50u
 #define METRICS_INTERVAL_MS 1000u
 /* A timer counts seconds that pass; the expiry is a date, and clocks are set. */
 #define EXPIRY_CHECK_SECONDS 30
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED true
-#define MAX_MESSAGES_SIZE ((size_t)65536)
-#else
-#define SANITIZED false
-#define MAX_MESSAGES_SIZE ((size_t)4096)
-#endif
-
 #define MAX_OWN_LOG_SIZE (1024 * 1024)
 
 #define REASON_UNSTABLE "the enclave ends again and again"
@@ -52,24 +40,8 @@ enum ending {
 	ENDING_STOPPED,   /* by command or expiry: storage is destroyed */
 };
 
-/* What lives as long as one enclave process. */
-struct run {
-	pid_t pid; /* of bubblewrap; 0: reaped, or never there */
-	struct mse_channel_server *channel;
-	struct event *messages;
-	int messages_fd;
-	char line[1024]; /* of a message that is not complete yet */
-	size_t line_size;
-	size_t messages_size; /* kept so far */
-	bool quiet; /* no more are kept */
-	uint64_t started_at;
-	enum mse_enclave_status ended_with; /* 0, or the failure that it told */
-	bool killed;
-};
-
 struct shim {
 	const struct mse_shim_config *config;
-	bool host_root;
 	struct event_base *base;
 	struct mse_control_server *control;
 	struct mse_shim_inputs *inputs;
@@ -78,7 +50,7 @@ struct shim {
 	struct mse_channel_services services;
 	struct mse_restarts restarts;
 	struct mse_shim_status status;
-	struct run run;
+	struct mse_run *run;
 	int listener;
 	int64_t expires_at;
 	enum ending ending;
@@ -86,11 +58,10 @@ struct shim {
 	uint64_t published_at;
 	bool published_is_stale; /* status.json too, not the metrics alone */
 	struct event *on_term, *on_int, *on_child;
-	struct event *restart_timer, *kill_timer, *expiry_timer, *publish_timer, *metrics_timer;
+	struct event *restart_timer, *expiry_timer, *publish_timer, *metrics_timer;
 };
 
 static void start_enclave(struct shim *shim);
-static void check_ended(struct shim *shim);
 
 static void set_timer(struct event *timer, uint64_t ms)
 {
@@ -227,31 +198,8 @@ static void finish(struct shim *shim)
 	event_base_loopbreak(shim->base);
 }
 
-static void kill_enclave(struct shim *shim)
-{
-	/* bubblewrap's child goes with it, and all in that one's process namespace; the channel's end tells when they have gone. */
-	if (shim->run.pid > 0 && kill(shim->run.pid, SIGKILL) < 0)
-		mse_log("cannot kill process %d", (int)shim->run.pid);
-	shim->run.killed = true;
-}
-
-static void on_kill(evutil_socket_t fd, short what, void *argument)
-{
-	struct shim *shim = argument;
-
-	(void)fd;
-	(void)what;
-	kill_enclave(shim);
-	if (shim->run.pid == 0 && shim->run.channel != NULL) {
-		mse_log("the channel outlives its enclave");
-		mse_channel_server_free(mse_steal(shim->run.channel));
-		check_ended(shim);
-	}
-}
-
 static void end_app(struct shim *shim, enum ending ending, const char *reason)
 {
-	struct mse_error_info err;
 	bool first = shim->ending == NOT_ENDING;
 
 	if (shim->ending >= ending)
@@ -268,17 +216,10 @@ static void end_app(struct shim *shim, enum ending ending, const char *reason)
 		/* Durable: a shim that is started after a crash destroys, and does not resume. */
 		publish_now(shim, true);
 	}
-	if (shim->run.pid == 0 && shim->run.channel == NULL) {
+	if (!mse_run_is_active(shim->run))
 		finish(shim);
-		return;
-	}
-	if (!first)
-		return;
-	/* One that has never said a word does not listen either. */
-	if (shim->run.channel == NULL || mse_channel_server_peer(shim->run.channel) == 0 || mse_channel_server_stop(shim->run.channel, &err) < 0)
-		kill_enclave(shim);
-	else
-		set_timer(shim->kill_timer, GRACE_MS);
+	else if (first)
+		mse_run_stop(shim->run);
 }
 
 static void on_stop_command(void *context, const char *reason)
@@ -329,12 +270,12 @@ static const char *reason_of(enum mse_enclave_status status)
 	return NULL;
 }
 
-static void restart_later(struct shim *shim, bool talked)
+static void restart_later(struct shim *shim)
 {
 	uint64_t now = mse_monotonic_ms(), delay;
 
-	if (!mse_restarts_next(&shim->restarts, now, now - shim->run.started_at, &delay)) {
-		give_up(shim, talked ? REASON_UNSTABLE : REASON_SANDBOX);
+	if (!mse_restarts_next(&shim->restarts, now, now - mse_run_started_at(shim->run), &delay)) {
+		give_up(shim, mse_run_has_talked(shim->run) ? REASON_UNSTABLE : REASON_SANDBOX);
 		return;
 	}
 	shim->status.restarts++;
@@ -342,100 +283,28 @@ static void restart_later(struct shim *shim, bool talked)
 	set_timer(shim->restart_timer, delay);
 }
 
-/* Nothing is left of the process: neither it nor the channel. */
-static void enclave_ended(struct shim *shim)
+static void on_enclave_ended(void *context, enum mse_enclave_status failure)
 {
-	const char *reason = reason_of(shim->run.ended_with);
-	bool talked = shim->status.enclave_pid != 0;
+	struct shim *shim = context;
+	const char *reason = reason_of(failure);
 
-	event_del(shim->kill_timer);
-	if (shim->run.messages != NULL)
-		event_free(mse_steal(shim->run.messages));
-	mse_close(mse_steal_fd(&shim->run.messages_fd));
 	mse_health_stop(shim->health);
 	shim->status.enclave_pid = 0;
-	mse_log("the enclave has ended%s%s", shim->run.ended_with == 0 ? "" : ": ",
-		shim->run.ended_with == 0 ? "" : mse_enclave_status_name(shim->run.ended_with));
 	if (shim->ending != NOT_ENDING)
 		finish(shim);
 	else if (reason != NULL)
 		give_up(shim, reason);
 	else
-		restart_later(shim, talked);
-}
-
-static void check_ended(struct shim *shim)
-{
-	if (shim->run.pid == 0 && shim->run.channel == NULL)
-		enclave_ended(shim);
-}
-
-static void log_message_line(struct run *run)
-{
-	if (run->line_size > 0)
-		mse_log("from the loader: %.*s", (int)run->line_size, run->line);
-	run->line_size = 0;
-}
-
-/* What the loader, bubblewrap or the enclave has to say before its first status. After that nothing is kept: what the app
- * writes leaves the enclave sealed, and must not come out here. Returns false when nothing is there now. */
-static bool read_messages(struct run *run)
-{
-	char text[1024];
-	ssize_t got = read(run->messages_fd, text, sizeof text);
-
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
-		return false;
-	if (got <= 0) {
-		log_message_line(run);
-		if (run->messages != NULL)
-			event_del(run->messages);
-		return false;
-	}
-	for (ssize_t i = 0; i < got && !run->quiet && run->messages_size < MAX_MESSAGES_SIZE; i++, run->messages_size++) {
-		if (text[i] != '\n')
-			run->line[run->line_size++] = text[i];
-		if (text[i] == '\n' || run->line_size == sizeof run->line)
-			log_message_line(run);
-	}
-	return true;
-}
-
-static void on_messages(evutil_socket_t fd, short what, void *argument)
-{
-	struct shim *shim = argument;
-
-	(void)fd;
-	(void)what;
-	read_messages(&shim->run);
-}
-
-static void end_messages(struct run *run)
-{
-	/* What was said before the status is in the pipe by now. */
-	for (unsigned i = 0; i < MAX_MESSAGES_SIZE / 1024 && read_messages(run); i++)
-		;
-	log_message_line(run);
-	/* A sanitizer's report is of no use unread. */
-	run->quiet = !SANITIZED;
+		restart_later(shim);
 }
 
 static void on_enclave_status(void *context, enum mse_enclave_status told)
 {
 	struct shim *shim = context;
 
-	if (!shim->run.quiet)
-		end_messages(&shim->run);
 	if (shim->ending != NOT_ENDING)
 		return;
-	shim->status.enclave_pid = mse_channel_server_peer(shim->run.channel);
-	if (told >= MSE_ENCLAVE_BUNDLE_REFUSED) {
-		/* The first one counts. It is about to end, and is not waited for longer than when it is stopped. */
-		if (shim->run.ended_with == 0)
-			shim->run.ended_with = told;
-		set_timer(shim->kill_timer, GRACE_MS);
-		return;
-	}
+	shim->status.enclave_pid = mse_run_pid(shim->run);
 	shim->status.provisioned = told != MSE_ENCLAVE_WAITING;
 	if (told == MSE_ENCLAVE_SERVING && shim->status.state == MSE_SHIM_RUNNING)
 		return;
@@ -470,79 +339,13 @@ static void on_metrics_timer(evutil_socket_t fd, short what, void *argument)
 	publish_now(argument, false);
 }
 
-static void on_channel_closed(void *context, const char *fault)
-{
-	struct shim *shim = context;
-
-	if (fault != NULL)
-		mse_log("the enclave is ended: %s", fault);
-	mse_channel_server_free(mse_steal(shim->run.channel));
-	/* Without its channel an enclave is of no use; it may be about to end by itself, though, and say so to its waiting parent. */
-	if (shim->run.pid > 0 && fault == NULL && !shim->run.killed)
-		set_timer(shim->kill_timer, CHANNEL_REST_MS);
-	else
-		kill_enclave(shim);
-	check_ended(shim);
-}
-
 static void on_child_signal(evutil_socket_t fd, short what, void *argument)
 {
-	struct shim *shim = argument;
-	int status;
+	const struct shim *shim = argument;
 
 	(void)fd;
 	(void)what;
-	if (shim->run.pid <= 0 || waitpid(shim->run.pid, &status, WNOHANG) != shim->run.pid)
-		return;
-	shim->run.pid = 0;
-	if (WIFEXITED(status))
-		mse_log("the sandbox has ended with exit status %d", WEXITSTATUS(status));
-	else
-		mse_log("the sandbox has ended with signal %d", WTERMSIG(status));
-	/* Killed at the wrong moment, bubblewrap leaves its child behind, and that one the channel open. */
-	if (shim->run.channel != NULL && mse_channel_server_peer(shim->run.channel) == 0)
-		mse_sandbox_kill_leftovers();
-	if (shim->run.channel != NULL)
-		set_timer(shim->kill_timer, CHANNEL_REST_MS);
-	check_ended(shim);
-}
-
-static const struct mse_channel_events channel_events = { .status = on_enclave_status, .metrics = on_metrics, .closed = on_channel_closed };
-
-static int watch_messages(struct shim *shim, int fd, struct mse_error_info *err)
-{
-	shim->run.messages_fd = fd;
-	if (evutil_make_socket_nonblocking(fd) < 0)
-		return mse_fail_errno(err, "cannot prepare the loader's messages");
-	shim->run.messages = event_new(shim->base, fd, EV_READ | EV_PERSIST, on_messages, shim);
-	if (shim->run.messages == NULL || event_add(shim->run.messages, NULL) < 0)
-		return mse_fail(err, MSE_ERR_INTERNAL, "cannot watch the loader's messages");
-	return 0;
-}
-
-static int try_start(struct shim *shim, struct mse_error_info *err)
-{
-	mse_autoclose int ours = -1;
-	mse_autoclose int theirs = -1;
-	mse_autoclose int messages = -1;
-	struct mse_sandbox_descriptors descriptors = { .listener = shim->listener };
-	int pair[2], ends[2], result;
-
-	shim->run = (struct run){ .messages_fd = -1, .started_at = mse_monotonic_ms() };
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return mse_fail_errno(err, "cannot make the channel");
-	ours = pair[0];
-	theirs = pair[1];
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return mse_fail_errno(err, "cannot make a pipe");
-	messages = ends[1];
-	if ((result = watch_messages(shim, ends[0], err)) < 0 ||
-	    (result = mse_channel_server_new(shim->base, ours, &shim->services, &channel_events, shim, &shim->run.channel, err)) < 0)
-		return result;
-	ours = -1;
-	descriptors.channel = theirs;
-	descriptors.messages = messages;
-	return mse_sandbox_start(shim->config, shim->host_root, shim->inputs, &descriptors, &shim->run.pid, err);
+	mse_run_reap(shim->run);
 }
 
 /* The shim's own log is a file that only grows while it runs, and an enclave can end very often. */
@@ -575,11 +378,10 @@ static void start_enclave(struct shim *shim)
 	struct mse_error_info err;
 
 	shim->status.metrics = (struct mse_shim_metrics){ .log_lost = shim->services.log_lost };
-	if (try_start(shim, &err) == 0)
+	if (mse_run_start(shim->run, shim->inputs, shim->listener, &err) == 0)
 		return;
 	mse_log("cannot start the enclave: %s", err.message);
-	mse_channel_server_free(mse_steal(shim->run.channel));
-	enclave_ended(shim);
+	on_enclave_ended(shim, 0);
 }
 
 /* ---- the beginning ---- */
@@ -611,7 +413,7 @@ static int make_timers(struct shim *shim, struct mse_error_info *err)
 		struct event **timer;
 		event_callback_fn callback;
 	} timers[] = {
-		{ &shim->restart_timer, on_restart }, { &shim->kill_timer, on_kill }, { &shim->expiry_timer, on_expiry },
+		{ &shim->restart_timer, on_restart }, { &shim->expiry_timer, on_expiry },
 		{ &shim->publish_timer, on_publish }, { &shim->metrics_timer, on_metrics_timer },
 	};
 	const struct {
@@ -688,16 +490,15 @@ static void begin(struct shim *shim, const struct mse_shim_status *last)
 
 static void clear(struct shim *shim)
 {
-	struct event *const events[] = { shim->on_term, shim->on_int, shim->on_child, shim->restart_timer, shim->kill_timer, shim->expiry_timer,
-		shim->publish_timer, shim->metrics_timer, shim->run.messages };
+	struct event *const events[] = { shim->on_term, shim->on_int, shim->on_child, shim->restart_timer, shim->expiry_timer,
+		shim->publish_timer, shim->metrics_timer };
 
 	mse_health_free(shim->health);
-	mse_channel_server_free(shim->run.channel);
+	mse_run_free(shim->run);
 	mse_control_server_free(shim->control);
 	for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
 		if (events[i] != NULL)
 			event_free(events[i]);
-	mse_close(shim->run.messages_fd);
 	mse_close(shim->listener);
 	mse_log_file_free(shim->services.log);
 	mse_sim_platform_free(shim->platform);
@@ -706,9 +507,12 @@ static void clear(struct shim *shim)
 		event_base_free(shim->base);
 }
 
+static const struct mse_run_events run_events = { .status = on_enclave_status, .metrics = on_metrics, .ended = on_enclave_ended };
+
 int mse_supervise(const struct mse_shim_config *config, bool host_root, struct mse_error_info *err)
 {
-	mse_cleanup(clear) struct shim shim = { .config = config, .host_root = host_root, .listener = -1, .expires_at = config->expires_at, .run = { .messages_fd = -1 } };
+	mse_cleanup(clear) struct shim shim = { .config = config, .listener = -1, .expires_at = config->expires_at };
+	struct mse_run_setting setting = { .config = config, .host_root = host_root, .services = &shim.services, .events = &run_events, .context = &shim };
 	struct mse_shim_status last = { 0 };
 	int result = mse_shim_status_read(".", &last, err);
 
@@ -723,7 +527,9 @@ int mse_supervise(const struct mse_shim_config *config, bool host_root, struct m
 	shim.base = event_base_new();
 	if (shim.base == NULL)
 		return mse_fail_nomem(err);
-	if ((result = make_timers(&shim, err)) < 0 || (result = mse_control_server_new(shim.base, host_root, on_stop_command, &shim, &shim.control, err)) < 0)
+	setting.base = shim.base;
+	if ((result = make_timers(&shim, err)) < 0 || (result = mse_run_new(&setting, &shim.run, err)) < 0 ||
+	    (result = mse_control_server_new(shim.base, host_root, on_stop_command, &shim, &shim.control, err)) < 0)
 		return result;
 	begin(&shim, &last);
 	/* begin() may have reached the end already. */
