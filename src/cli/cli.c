@@ -156,6 +156,22 @@ int mse_cli_text_of(const json_t *object, const char *member, char **ret_text, s
 	return result;
 }
 
+int mse_cli_say_weaker(struct mse_cli *cli, const json_t *app, struct mse_error_info *err)
+{
+	const json_t *weakness;
+	size_t i;
+
+	json_array_foreach(json_object_get(app, "weaker"), i, weakness) {
+		mse_autofree char *text = NULL;
+		int result = mse_cli_text_of(weakness, "text", &text, err);
+
+		if (result < 0)
+			return result;
+		mse_cli_say(cli, "weaker here: %s", text);
+	}
+	return 0;
+}
+
 static void on_interrupt(int number)
 {
 	(void)number;

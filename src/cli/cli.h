@@ -46,6 +46,8 @@ char *mse_cli_printable(char *text);
 void mse_cli_clean(char *bytes, size_t size, const char *kept);
 /* A copy of a JSON string member, printable; "-" when it is not there. The caller frees. */
 int mse_cli_text_of(const json_t *object, const char *member, char **ret_text, struct mse_error_info *err);
+/* What the node says of an app that it is without (App's "weaker" in docs/node-api.md), a line each. */
+int mse_cli_say_weaker(struct mse_cli *cli, const json_t *app, struct mse_error_info *err);
 
 /* Ctrl-C and SIGTERM are remembered, and looked for wherever we wait. The second one ends the program at once. */
 void mse_interrupt_install(void);

@@ -118,12 +118,14 @@ static int answer(struct mse_deployment *deployment, struct mse_error_info *err)
 	mse_time_format(expires, deployment->manifest->expires_at);
 	mse_cli_say(deployment->cli, "\n  url          %s\n  expires      %s\n  certificate  %s\n  measurement  %s\n  owner        %s\n\n  curl --cacert %s %s\n",
 		deployment->url, expires, deployment->certificate, measurement, owner, deployment->certificate, deployment->url);
+	if ((result = mse_cli_say_weaker(deployment->cli, deployment->app, err)) < 0)
+		return result;
 	if (deployment->info.simulated)
 		mse_cli_say(deployment->cli, "This is SIMULATED: there is no hardware enclave, and the operator of the machine can read everything in it.");
-	json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:s, s:O, s:s}", "id", deployment->id, "name", config->name, "project",
+	json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:s, s:O, s:s, s:O?}", "id", deployment->id, "name", config->name, "project",
 		config->project, "url", deployment->url, "instance_url", deployment->instance_url, "certificate", deployment->certificate, "measurement",
 		measurement, "tee", deployment->info.tee, "simulated", deployment->info.simulated ? 1 : 0, "expires_at", (json_int_t)deployment->manifest->expires_at,
-		"owner", owner, "steps", deployment->steps, "status", status == NULL ? "" : status);
+		"owner", owner, "steps", deployment->steps, "status", status == NULL ? "" : status, "weaker", json_object_get(deployment->app, "weaker"));
 	if (json == NULL)
 		return mse_fail_nomem(err);
 	return mse_cli_answer(deployment->cli, json, err);

@@ -69,6 +69,8 @@ int mse_cmd_status(struct mse_cli *cli, struct mse_error_info *err)
 		result = 0;
 	if (result < 0)
 		return result;
+	if ((result = mse_cli_say_weaker(cli, app, err)) < 0)
+		return result;
 	if (json_is_true(json_object_get(app, "simulated")))
 		mse_cli_say(cli, "SIMULATED: the operator of this machine can read everything in this app.");
 	return mse_cli_answer(cli, app, err);

@@ -8,6 +8,7 @@
 #include "node/image_store.h"
 #include "shim/config.h"
 #include "shim/log_file.h"
+#include "shim/weaker.h"
 #include "tee/channel.h"
 #include "tee/sim_pki.h"
 
@@ -21,9 +22,9 @@ int mse_api_get_node(struct mse_api_call *call, json_t **ret_answer, struct mse_
 	if (result < 0)
 		return result;
 	mse_hex_encode(hex, fingerprint, sizeof fingerprint);
-	*ret_answer = json_pack("{s:s, s:i, s:s, s:b, s:s, s:{s:s, s:s}, s:I}", "version", MSE_VERSION, "api", MSE_NODE_API_VERSION, "tee", MSE_NODE_TEE,
-		"simulated", 1, "domain", call->node->config->domain, "simulation_root", "sha256", hex, "certificate", pem, "time",
-		(json_int_t)mse_time_now());
+	*ret_answer = json_pack("{s:s, s:i, s:s, s:b, s:o, s:s, s:{s:s, s:s}, s:I}", "version", MSE_VERSION, "api", MSE_NODE_API_VERSION, "tee", MSE_NODE_TEE,
+		"simulated", 1, "weaker", mse_weaker_json(call->node->weaker), "domain", call->node->config->domain, "simulation_root", "sha256", hex,
+		"certificate", pem, "time", (json_int_t)mse_time_now());
 	return *ret_answer == NULL ? mse_fail_nomem(err) : 0;
 }
 
@@ -117,6 +118,7 @@ int mse_api_app_json(const struct mse_node *node, const struct mse_app *app, jso
 	    (result = mse_json_set(object, "provisioned", json_boolean(app->provisioned), err)) < 0 ||
 	    (result = mse_json_set(object, "healthcheck_endpoint", json_string(app->healthcheck), err)) < 0 ||
 	    (result = mse_json_set(object, "plan", json_string(app->plan), err)) < 0 ||
+	    (result = mse_json_set(object, "weaker", mse_weaker_json(app->weaker), err)) < 0 ||
 	    (result = mse_json_set(object, "limits", json_pack("{s:I, s:I, s:I, s:I}", "memory", (json_int_t)app->memory, "cpu_millis",
 		     (json_int_t)app->cpu_millis, "storage", (json_int_t)app->storage, "threads", (json_int_t)app->threads), err)) < 0)
 		return result;

@@ -17,6 +17,7 @@
 #include "node/commands.h"
 #include "node/node.h"
 #include "node/supervisor.h"
+#include "shim/weaker.h"
 
 #define WORKERS 8
 #define QUEUE_CAPACITY ((size_t)256)
@@ -169,7 +170,9 @@ int mse_node_serve(const struct mse_node_options *options, const struct mse_node
 	if ((result = open_socket(&service, &address, err)) < 0 || (result = mse_supervisor_start(node, err)) < 0 ||
 	    (result = start_workers(&service, err)) < 0)
 		return result;
-	mse_log("this release sets no limits of memory, CPU and processes on apps: run only apps whose owners you trust with them");
+	for (unsigned i = 0; i < MSE_WEAKER_COUNT; i++)
+		if (node->weaker & 1u << i)
+			mse_log("apps are weaker here than they should be: %s", mse_weaker_text(i));
 	mse_log("listening on %s; SIMULATION: this node's enclaves are simulated, not hardware; the operator of this machine can read everything",
 		options->listen);
 	sigwait(&ending, &number);

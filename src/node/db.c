@@ -34,6 +34,8 @@ static const char *const schema[] = {
 	" time INTEGER NOT NULL, event TEXT NOT NULL, detail TEXT NOT NULL);"
 	"CREATE INDEX events_by_app ON events (app, number);"
 	"CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);",
+	/* What an app has less of on this node: names as of shim/weaker.h. */
+	"ALTER TABLE apps ADD COLUMN weaker TEXT NOT NULL DEFAULT '';",
 };
 #define SCHEMA_VERSION ((int64_t)(sizeof schema / sizeof schema[0]))
 

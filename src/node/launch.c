@@ -134,7 +134,8 @@ static int remove_file(const char *app_dir, const char *name, struct mse_error_i
 
 int mse_app_bury(struct mse_node *node, const struct mse_app *app, const char *reason, struct mse_error_info *err)
 {
-	struct mse_shim_status status = { .state = MSE_SHIM_STOPPED, .final = true, .provisioned = app->provisioned, .restarts = app->restarts };
+	struct mse_shim_status status = { .state = MSE_SHIM_STOPPED, .final = true, .provisioned = app->provisioned, .restarts = app->restarts,
+		.weaker = app->weaker };
 	struct mse_error_info ignored;
 	struct mse_shim_status last;
 	mse_autofree char *app_dir = NULL;

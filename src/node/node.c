@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "node/bundles.h"
 #include "node/supervisor.h"
+#include "shim/weaker.h"
 #include "tee/sim_pki.h"
 
 #define LOCK_FILE "msed.lock"
@@ -185,6 +186,8 @@ int mse_node_open(const char *data, const struct mse_node_config *config, struct
 	if (node == NULL)
 		return mse_fail_nomem(err);
 	node->lock_fd = -1;
+	/* This release has nothing better for anybody yet, and root alone can give apps users of their own. */
+	node->weaker = MSE_WEAKER_HOME | MSE_WEAKER_LIMITS | MSE_WEAKER_NETWORK | (geteuid() != 0 ? MSE_WEAKER_USER : 0);
 	node->config = config;
 	node->claims = claims_new();
 	if (node->claims == NULL)

@@ -24,6 +24,7 @@ struct mse_node {
 	struct mse_store *store;
 	struct mse_runtime *runtime;
 	struct mse_claims *claims;
+	uint32_t weaker; /* enum mse_weaker: what no app of this node has */
 	struct mse_supervisor *supervisor; /* NULL until it is started */
 };
 

@@ -6,11 +6,12 @@
 
 #include "base/text.h"
 #include "node/db.h"
+#include "shim/weaker.h"
 
 #define MAX_EVENTS 1000
 #define MIN_PREFIX 8u
 #define COLUMNS "id, project, name, owner, plan, address, port, uid, image_name, image_digest, measurement, healthcheck, memory, cpu_millis, storage," \
-	" threads, created_at, expires_at, stopped_at, restarts, provisioned, status, reason"
+	" threads, created_at, expires_at, stopped_at, restarts, provisioned, status, reason, weaker"
 
 struct mse_store {
 	struct mse_db *db;
@@ -110,6 +111,7 @@ static int read_row(sqlite3_stmt *row, struct mse_app **ret_app, struct mse_erro
 {
 	mse_cleanup(mse_app_freep) struct mse_app *app = mse_app_new();
 	mse_autofree char *status = NULL;
+	mse_autofree char *weaker = NULL;
 	int result;
 
 	if (app == NULL)
@@ -133,7 +135,8 @@ static int read_row(sqlite3_stmt *row, struct mse_app **ret_app, struct mse_erro
 	    (result = mse_db_column_blob(row, 9, app->image_digest, sizeof app->image_digest, err)) < 0 ||
 	    (result = mse_db_column_blob(row, 10, app->measurement, sizeof app->measurement, err)) < 0 ||
 	    (result = mse_db_column_text(row, 11, &app->healthcheck, err)) < 0 || (result = mse_db_column_text(row, 21, &status, err)) < 0 ||
-	    (result = mse_db_column_text(row, 22, &app->reason, err)) < 0 || (result = read_state(status, &app->state, err)) < 0)
+	    (result = mse_db_column_text(row, 22, &app->reason, err)) < 0 || (result = read_state(status, &app->state, err)) < 0 ||
+	    (result = mse_db_column_text(row, 23, &weaker, err)) < 0 || (result = mse_weaker_parse(weaker, &app->weaker, err)) < 0)
 		return result;
 	*ret_app = mse_steal(app);
 	return 0;
@@ -380,7 +383,7 @@ static int insert_rows(struct mse_store *store, const struct mse_app *app, struc
 	    (result = mse_db_run(store->db, NULL, err, "INSERT OR IGNORE INTO names (project, name, owner) VALUES (?, ?, ?)", "ttb", app->project,
 		     app->name, app->owner, sizeof app->owner)) < 0 ||
 	    (result = mse_db_run(store->db, NULL, err, "INSERT INTO apps (" COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-			" 0, 0, 0, ?, NULL)", "tttbttiitbbtiiiiiit", app->id, app->project, app->name, app->owner, sizeof app->owner, app->plan,
+			" 0, 0, 0, ?, NULL, '')", "tttbttiitbbtiiiiiit", app->id, app->project, app->name, app->owner, sizeof app->owner, app->plan,
 		     app->address, (int64_t)app->port, (int64_t)app->uid, app->image_name, app->image_digest, sizeof app->image_digest,
 		     app->measurement, sizeof app->measurement, app->healthcheck, (int64_t)app->memory, (int64_t)app->cpu_millis, (int64_t)app->storage,
 		     (int64_t)app->threads, app->created_at, app->expires_at, mse_shim_state_name(app->state))) < 0)
@@ -426,6 +429,7 @@ int mse_store_status(struct mse_store *store, const char *id, const struct mse_s
 	HOLD(store);
 	mse_cleanup(mse_app_freep) struct mse_app *app = NULL;
 	struct mse_error_info ignored;
+	char weaker[MSE_WEAKER_TEXT_SIZE];
 	int64_t stopped_at = status->final ? mse_time_now() : 0;
 	int result;
 
@@ -435,14 +439,15 @@ int mse_store_status(struct mse_store *store, const char *id, const struct mse_s
 	if (status->state == MSE_SHIM_STOPPED && !status->final)
 		return 0;
 	if (app->stopped_at != 0 || (status->state == app->state && status->restarts == app->restarts && status->provisioned == app->provisioned &&
-		    strcmp(status->reason, app->reason) == 0 && !status->final))
+		    strcmp(status->reason, app->reason) == 0 && status->weaker == app->weaker && !status->final))
 		return 0;
 	if ((result = mse_db_run(store->db, NULL, err, "BEGIN IMMEDIATE", "")) < 0)
 		return result;
+	mse_weaker_format(status->weaker, weaker);
 	if ((result = add_events(store, app, status, err)) < 0 ||
-	    (result = mse_db_run(store->db, NULL, err, "UPDATE apps SET status = ?, reason = ?, restarts = ?, provisioned = ?, stopped_at = ? WHERE id = ?",
-		     "ttiiit", mse_shim_state_name(status->final ? MSE_SHIM_STOPPED : status->state), status->reason[0] != 0 ? status->reason : NULL,
-		     (int64_t)status->restarts, (int64_t)status->provisioned, stopped_at, id)) < 0 ||
+	    (result = mse_db_run(store->db, NULL, err, "UPDATE apps SET status = ?, reason = ?, restarts = ?, provisioned = ?, stopped_at = ?, weaker = ?"
+		     " WHERE id = ?", "ttiiitt", mse_shim_state_name(status->final ? MSE_SHIM_STOPPED : status->state), status->reason[0] != 0 ? status->reason : NULL,
+		     (int64_t)status->restarts, (int64_t)status->provisioned, stopped_at, weaker, id)) < 0 ||
 	    (status->final && (result = mse_db_run(store->db, NULL, err, "UPDATE ports SET used_at = ? WHERE address = ?", "it", stopped_at,
 		     app->address)) < 0) ||
 	    (result = mse_db_run(store->db, NULL, err, "COMMIT", "")) < 0)

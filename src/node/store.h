@@ -46,6 +46,7 @@ struct mse_app {
 	bool provisioned;
 	enum mse_shim_state state;
 	char *reason; /* "": none */
+	uint32_t weaker; /* enum mse_weaker */
 };
 
 struct mse_app *mse_app_new(void);

@@ -13,12 +13,13 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "shim/config.h"
+#include "shim/weaker.h"
 
 #define WHAT "the shim's status"
 
 static const char *const state_names[] = { "spawning", "initializing", "running", "stopped", "on_error" };
-static const char *const members[] = { "status", "reason", "final", "provisioned", "restarts", "enclave_pid", "measurement", "changed_at", "metrics",
-	NULL };
+static const char *const members[] = { "status", "reason", "final", "provisioned", "restarts", "enclave_pid", "measurement", "changed_at", "weaker",
+	"metrics", NULL };
 
 #define METRIC_COUNT 6
 static const char *const metric_names[METRIC_COUNT + 1] = { "requests", "errors", "in_flight", "bytes_in", "bytes_out", "log_lost", NULL };
@@ -56,6 +57,7 @@ int mse_shim_status_format(const struct mse_shim_status *status, struct mse_buff
 {
 	struct mse_shim_metrics numbers = status->metrics;
 	mse_autojson *metrics = json_object();
+	char weaker[MSE_WEAKER_TEXT_SIZE];
 	mse_autojson *root = NULL;
 	int result = 0;
 
@@ -63,11 +65,12 @@ int mse_shim_status_format(const struct mse_shim_status *status, struct mse_buff
 		result = mse_json_set(metrics, metric_names[i], counter(*metric_at(&numbers, i)), err);
 	if (result < 0)
 		return result;
-	root = json_pack("{s:s, s:s?, s:b, s:b, s:o, s:I, s:s?, s:I, s:O}", "status", state_names[status->state],
+	mse_weaker_format(status->weaker, weaker);
+	root = json_pack("{s:s, s:s?, s:b, s:b, s:o, s:I, s:s?, s:I, s:s, s:O}", "status", state_names[status->state],
 		"reason", status->reason[0] == 0 ? NULL : status->reason, "final", (int)status->final, "provisioned", (int)status->provisioned,
 		"restarts", counter(status->restarts), "enclave_pid", (json_int_t)status->enclave_pid,
 		"measurement", status->measurement[0] == 0 ? NULL : status->measurement, "changed_at", (json_int_t)status->changed_at,
-		"metrics", metrics);
+		"weaker", weaker, "metrics", metrics);
 	if (root == NULL)
 		return mse_fail(err, MSE_ERR_NOMEM, "cannot format a status: out of memory, or text that is not UTF-8");
 	return mse_json_canonical(root, to, err);
@@ -127,6 +130,7 @@ int mse_shim_status_parse(const char *text, size_t size, struct mse_shim_status 
 	struct mse_shim_status status = { 0 };
 	mse_autojson *root = NULL;
 	uint64_t pid = 0, changed_at = 0;
+	const char *weaker;
 	int result;
 
 	if (size > MSE_SHIM_LINE_MAX_SIZE)
@@ -137,7 +141,9 @@ int mse_shim_status_parse(const char *text, size_t size, struct mse_shim_status 
 	    (result = mse_json_bool(root, "provisioned", WHAT, &status.provisioned, err)) < 0 ||
 	    (result = mse_json_u64(root, "restarts", WHAT, 0, MAX_COUNTER, &status.restarts, err)) < 0 ||
 	    (result = mse_json_u64(root, "enclave_pid", WHAT, 0, INT32_MAX, &pid, err)) < 0 ||
-	    (result = mse_json_u64(root, "changed_at", WHAT, 0, MSE_TIME_MAX, &changed_at, err)) < 0 || (result = parse_metrics(root, &status, err)) < 0)
+	    (result = mse_json_u64(root, "changed_at", WHAT, 0, MSE_TIME_MAX, &changed_at, err)) < 0 ||
+	    (result = mse_json_string(root, "weaker", WHAT, &weaker, err)) < 0 ||
+	    (result = mse_weaker_parse(weaker, &status.weaker, err)) < 0 || (result = parse_metrics(root, &status, err)) < 0)
 		return result;
 	status.enclave_pid = (int64_t)pid;
 	status.changed_at = (int64_t)changed_at;

@@ -6,6 +6,7 @@
  *
  *     {"status": "spawning" | "initializing" | "running" | "stopped" | "on_error", "reason": text or null, "final": bool,
  *      "provisioned": bool, "restarts": N, "enclave_pid": N or 0, "measurement": 64 hex digits or null, "changed_at": seconds,
+ *      "weaker": names as of shim/weaker.h, a space between them,
  *      "metrics": {"requests", "errors", "in_flight", "bytes_in", "bytes_out", "log_lost"}}
  *
  * To the shim: {"command": "stop", "reason": text}. It ends the enclave, destroys sealed state and bundle, says "stopped" with
@@ -52,6 +53,7 @@ struct mse_shim_status {
 	int64_t enclave_pid;  /* of the sandbox's first process on the host; 0: none */
 	char measurement[65]; /* hex; "" until it is known */
 	int64_t changed_at;
+	uint32_t weaker; /* enum mse_weaker */
 	struct mse_shim_metrics metrics;
 };
 

@@ -20,6 +20,7 @@
 #include "shim/restarts.h"
 #include "shim/run.h"
 #include "shim/sandbox.h"
+#include "shim/weaker.h"
 #include "tee/sim_pki.h"
 
 #define PORT_WAIT_MS 5000u
@@ -522,6 +523,7 @@ int mse_supervise(const struct mse_shim_config *config, bool host_root, struct m
 		mse_log("the app has been stopped, nothing is left to run");
 		return 0;
 	}
+	shim.status.weaker = MSE_WEAKER_HOME | MSE_WEAKER_LIMITS | MSE_WEAKER_NETWORK | (host_root ? 0 : MSE_WEAKER_USER);
 	mse_restarts_init(&shim.restarts, config->restart_failures, config->restart_seconds);
 	mse_channel_services_init(&shim.services);
 	shim.base = event_base_new();

@@ -204,3 +204,13 @@ def test_version_help_and_exit_codes(owner):
     assert owner.mse("no-such-command").returncode == 2
     assert owner.mse("deploy", "--no-such-option").returncode == 2
     assert owner.mse("status", "no-such-app").returncode == 1
+
+
+def test_what_an_app_is_without_is_told_to_its_owner(owner):
+    app = owner.deploy(owner.project("weakapp", "environment"))
+    told = app.status()["weaker"]
+    assert app.answer["weaker"] == told
+    assert "user" not in [weakness["name"] for weakness in told]
+    shown = owner.mse("status", app.id, check=True).stdout
+    assert [line for line in shown.splitlines() if line.startswith("weaker")] == [f"weaker here: {weakness['text']}" for weakness in told]
+    app.stop()

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "node/store.h"
+#include "shim/weaker.h"
 
 static struct mse_error_info err;
 static char folder[] = "/tmp/mse-test-store-XXXXXX";
@@ -108,6 +109,18 @@ static void say(struct mse_store *store, const struct mse_app *app, enum mse_shi
 
 	snprintf(status.reason, sizeof status.reason, "%s", reason);
 	assert_works(mse_store_status(store, app->id, &status, &err));
+}
+
+static void what_an_app_is_without_is_remembered(void **state)
+{
+	mse_cleanup(mse_app_freep) struct mse_app *app = app_of("demo", 1);
+	mse_cleanup(mse_app_freep) struct mse_app *found = NULL;
+	struct mse_shim_status status = { .state = MSE_SHIM_SPAWNING, .weaker = MSE_WEAKER_USER | MSE_WEAKER_HOME };
+
+	assert_works(insert(*state, app));
+	assert_works(mse_store_status(*state, app->id, &status, &err));
+	assert_works(mse_store_find(*state, app->id, &found, &err));
+	assert_int_equal(found->weaker, MSE_WEAKER_USER | MSE_WEAKER_HOME);
 }
 
 static void an_app_is_read_as_it_was_written(void **state)
@@ -302,6 +315,7 @@ static void a_file_that_is_no_database_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		with_store(what_an_app_is_without_is_remembered),
 		with_store(an_app_is_read_as_it_was_written),
 		with_store(what_fails_while_it_is_prepared_leaves_nothing),
 		with_store(ids_names_and_quotas_are_checked_where_they_are_recorded),

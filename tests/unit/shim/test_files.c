@@ -13,6 +13,7 @@
 #include "shim/control.h"
 #include "shim/log_file.h"
 #include "shim/restarts.h"
+#include "shim/weaker.h"
 #include "tee/channel.h"
 
 static struct mse_error_info err;
@@ -125,7 +126,7 @@ static void a_configuration_with_more_or_less_is_refused(void **state)
 static void a_status_is_parsed_as_it_was_formatted(void **state)
 {
 	struct mse_shim_status status = { .state = MSE_SHIM_ON_ERROR, .reason = "it \"broke\"", .provisioned = true, .restarts = 3, .enclave_pid = 77,
-		.changed_at = 1900000000, .metrics = { 1, 2, 3, 4, UINT64_MAX, 6 } }, again;
+		.changed_at = 1900000000, .weaker = MSE_WEAKER_USER | MSE_WEAKER_LIMITS, .metrics = { 1, 2, 3, 4, UINT64_MAX, 6 } }, again;
 	mse_cleanup(mse_buffer_freep) struct mse_buffer *text = mse_buffer_new(MSE_SHIM_LINE_MAX_SIZE);
 
 	(void)state;
@@ -143,6 +144,7 @@ static void a_status_is_parsed_as_it_was_formatted(void **state)
 	assert_int_equal(again.restarts, 3);
 	assert_int_equal(again.enclave_pid, 77);
 	assert_int_equal(again.changed_at, 1900000000);
+	assert_int_equal(again.weaker, MSE_WEAKER_USER | MSE_WEAKER_LIMITS);
 	assert_memory_equal(&again.metrics, &status.metrics, sizeof status.metrics);
 }
 
@@ -150,14 +152,40 @@ static void a_status_of_another_form_is_refused(void **state)
 {
 	static const char *const bad[] = { "", "{}", "[]", "{\"status\": \"running\"}",
 		"{\"status\":\"dancing\",\"reason\":null,\"final\":false,\"provisioned\":false,\"restarts\":0,\"enclave_pid\":0,\"measurement\":null,"
-		"\"changed_at\":0,\"metrics\":{\"requests\":0,\"errors\":0,\"in_flight\":0,\"bytes_in\":0,\"bytes_out\":0,\"log_lost\":0}}",
+		"\"changed_at\":0,\"weaker\":\"\",\"metrics\":{\"requests\":0,\"errors\":0,\"in_flight\":0,\"bytes_in\":0,\"bytes_out\":0,\"log_lost\":0}}",
 		"{\"status\":\"running\",\"reason\":\"\\u001b[2J\",\"final\":false,\"provisioned\":false,\"restarts\":0,\"enclave_pid\":0,\"measurement\":null,"
-		"\"changed_at\":0,\"metrics\":{\"requests\":0,\"errors\":0,\"in_flight\":0,\"bytes_in\":0,\"bytes_out\":0,\"log_lost\":0}}" };
+		"\"changed_at\":0,\"weaker\":\"\",\"metrics\":{\"requests\":0,\"errors\":0,\"in_flight\":0,\"bytes_in\":0,\"bytes_out\":0,\"log_lost\":0}}",
+		"{\"status\":\"running\",\"reason\":null,\"final\":false,\"provisioned\":false,\"restarts\":0,\"enclave_pid\":0,\"measurement\":null,"
+		"\"changed_at\":0,\"weaker\":\"user walls\",\"metrics\":{\"requests\":0,\"errors\":0,\"in_flight\":0,\"bytes_in\":0,\"bytes_out\":0,"
+		"\"log_lost\":0}}" };
 	struct mse_shim_status status;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		assert_int_equal(mse_shim_status_parse(bad[i], strlen(bad[i]), &status, &err), MSE_ERR_INPUT);
+}
+
+static void each_thing_that_an_app_is_without_has_one_name(void **state)
+{
+	const uint32_t all = (1u << MSE_WEAKER_COUNT) - 1;
+	char text[MSE_WEAKER_TEXT_SIZE];
+	uint32_t weaker = 1;
+
+	(void)state;
+	mse_weaker_format(all, text);
+	assert_true(strlen(text) < sizeof text - 1);
+	for (unsigned i = 0; i < MSE_WEAKER_COUNT; i++) {
+		assert_non_null(strstr(text, mse_weaker_name(i)));
+		assert_works(mse_weaker_parse(mse_weaker_name(i), &weaker, &err));
+		assert_int_equal(weaker, 1u << i);
+		assert_true(strlen(mse_weaker_text(i)) > 20);
+	}
+	assert_works(mse_weaker_parse(text, &weaker, &err));
+	assert_int_equal(weaker, all);
+	assert_works(mse_weaker_parse("", &weaker, &err));
+	assert_int_equal(weaker, 0);
+	assert_fails(mse_weaker_parse("use", &weaker, &err), MSE_ERR_INPUT, "'use'");
+	assert_fails(mse_weaker_parse("user  home", &weaker, &err), MSE_ERR_INPUT, "nothing that an app");
 }
 
 /* ---- log ---- */
@@ -365,6 +393,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_configuration_with_more_or_less_is_refused, make_dir, remove_dir),
 		cmocka_unit_test(a_status_is_parsed_as_it_was_formatted),
 		cmocka_unit_test(a_status_of_another_form_is_refused),
+		cmocka_unit_test(each_thing_that_an_app_is_without_has_one_name),
 		cmocka_unit_test_setup_teardown(a_log_that_is_not_there_is_empty, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(offsets_stay_what_they_are_when_old_records_go, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(an_answer_holds_as_many_records_as_fit, make_dir, remove_dir),
