@@ -1,111 +1,126 @@
-/* The process's own filter: no new process and no other program, and none of the kernel's interfaces that an application
- * server has no use for. Refusals are errors, not signals: one library's attempt must not take the whole app down. */
+/* Turns the table of system calls into the kernel's filter, and loads it. Assembled here and not by libseccomp, which cannot give
+ * "any other value of this argument" an error of its own: ioctl's callers know ENOTTY, setsockopt's ENOPROTOOPT. */
+#include <endian.h>
 #include <errno.h>
-#include <sched.h>
-#include <seccomp.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stddef.h>
-#include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-#include "base/cleanup.h"
+#include "tee/syscalls.h"
 #include "tee/tee.h"
 
-struct refusal {
-	int number;
-	int error;
+#if defined(__x86_64__)
+#define ARCHITECTURE AUDIT_ARCH_X86_64
+/* Numbers from here on are those of the x32 table, which would slip past ours. */
+#define END_OF_NUMBERS 0x40000000u
+#elif defined(__aarch64__)
+#define ARCHITECTURE AUDIT_ARCH_AARCH64
+#define END_OF_NUMBERS 0x80000000u
+#else
+#error "the table of system calls has not been written for this architecture"
+#endif
+_Static_assert(__BYTE_ORDER == __LITTLE_ENDIAN, "the lower half of an argument comes first");
+
+#define MAX_INSTRUCTIONS 2048
+_Static_assert(MAX_INSTRUCTIONS <= BPF_MAXINSNS, "as many as the kernel takes");
+
+struct filter {
+	struct sock_filter instructions[MAX_INSTRUCTIONS];
+	size_t count; /* those beyond the maximum are counted and not kept */
 };
 
-static const struct refusal refusals[] = {
-	/* new processes, and becoming another program */
-	{ SCMP_SYS(fork), EPERM },
-	{ SCMP_SYS(vfork), EPERM },
-	{ SCMP_SYS(execve), EPERM },
-	{ SCMP_SYS(execveat), EPERM },
-	/* its flags are behind a pointer, where a filter cannot look: glibc falls back to clone */
-	{ SCMP_SYS(clone3), ENOSYS },
-	/* other processes */
-	{ SCMP_SYS(ptrace), EPERM },
-	{ SCMP_SYS(process_vm_readv), EPERM },
-	{ SCMP_SYS(process_vm_writev), EPERM },
-	{ SCMP_SYS(process_madvise), EPERM },
-	{ SCMP_SYS(pidfd_getfd), EPERM },
-	{ SCMP_SYS(kcmp), EPERM },
-	/* namespaces and mounts */
-	{ SCMP_SYS(unshare), EPERM },
-	{ SCMP_SYS(setns), EPERM },
-	{ SCMP_SYS(mount), EPERM },
-	{ SCMP_SYS(umount2), EPERM },
-	{ SCMP_SYS(pivot_root), EPERM },
-	{ SCMP_SYS(chroot), EPERM },
-	{ SCMP_SYS(open_tree), EPERM },
-	{ SCMP_SYS(move_mount), EPERM },
-	{ SCMP_SYS(fsopen), EPERM },
-	{ SCMP_SYS(fsconfig), EPERM },
-	{ SCMP_SYS(fsmount), EPERM },
-	{ SCMP_SYS(fspick), EPERM },
-	{ SCMP_SYS(mount_setattr), EPERM },
-	/* the kernel's larger attack surfaces */
-	{ SCMP_SYS(bpf), EPERM },
-	{ SCMP_SYS(perf_event_open), EPERM },
-	{ SCMP_SYS(userfaultfd), EPERM },
-	{ SCMP_SYS(io_uring_setup), ENOSYS },
-	{ SCMP_SYS(io_uring_enter), ENOSYS },
-	{ SCMP_SYS(io_uring_register), ENOSYS },
-	{ SCMP_SYS(keyctl), EPERM },
-	{ SCMP_SYS(add_key), EPERM },
-	{ SCMP_SYS(request_key), EPERM },
-	{ SCMP_SYS(init_module), EPERM },
-	{ SCMP_SYS(finit_module), EPERM },
-	{ SCMP_SYS(delete_module), EPERM },
-	{ SCMP_SYS(kexec_load), EPERM },
-	{ SCMP_SYS(kexec_file_load), EPERM },
-	{ SCMP_SYS(open_by_handle_at), EPERM },
-	{ SCMP_SYS(name_to_handle_at), EPERM },
-	{ SCMP_SYS(quotactl), EPERM },
-	{ SCMP_SYS(swapon), EPERM },
-	{ SCMP_SYS(swapoff), EPERM },
-	{ SCMP_SYS(reboot), EPERM },
-	{ SCMP_SYS(acct), EPERM },
-	{ SCMP_SYS(settimeofday), EPERM },
-	{ SCMP_SYS(clock_settime), EPERM },
-	{ SCMP_SYS(clock_adjtime), EPERM },
-	{ SCMP_SYS(personality), EPERM },
-};
-
-static void filter_freep(scmp_filter_ctx *filter)
+static void emit(struct filter *filter, uint16_t code, uint32_t value, uint8_t if_true, uint8_t if_false)
 {
-	if (*filter != NULL)
-		seccomp_release(*filter);
+	if (filter->count < MAX_INSTRUCTIONS)
+		filter->instructions[filter->count] = (struct sock_filter){ .code = code, .jt = if_true, .jf = if_false, .k = value };
+	filter->count++;
 }
 
-static int add_refusals(scmp_filter_ctx filter)
+static void emit_answer(struct filter *filter, int error)
 {
-	int result = 0;
+	emit(filter, BPF_RET | BPF_K, error == 0 ? SECCOMP_RET_ALLOW : SECCOMP_RET_ERRNO | (uint32_t)error, 0, 0);
+}
 
-	for (size_t i = 0; result == 0 && i < sizeof refusals / sizeof refusals[0]; i++)
-		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO((unsigned)refusals[i].error), refusals[i].number, 0);
-	/* posix_spawn() and system() clone with CLONE_VM: only CLONE_THREAD tells a thread from a process. */
-	if (result == 0)
-		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
-	return result;
+static void emit_load(struct filter *filter, size_t offset)
+{
+	emit(filter, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
+}
+
+static uint8_t size_of(const struct mse_syscall_condition *condition)
+{
+	return condition->mask == 0 ? 0 : condition->mask == UINT32_MAX ? 2 : 3;
+}
+
+/* Goes on behind the case unless all of it holds. */
+static void emit_case(struct filter *filter, const struct mse_syscall_case *one)
+{
+	uint8_t left = 1;
+
+	for (size_t i = 0; i < MSE_SYSCALL_MAX_CONDITIONS; i++)
+		left = (uint8_t)(left + size_of(&one->conditions[i]));
+	for (size_t i = 0; i < MSE_SYSCALL_MAX_CONDITIONS; i++) {
+		const struct mse_syscall_condition *condition = &one->conditions[i];
+
+		if (condition->mask == 0)
+			continue;
+		emit_load(filter, offsetof(struct seccomp_data, args) + condition->argument * sizeof(uint64_t));
+		if (condition->mask != UINT32_MAX)
+			emit(filter, BPF_ALU | BPF_AND | BPF_K, condition->mask, 0, 0);
+		left = (uint8_t)(left - size_of(condition));
+		emit(filter, BPF_JMP | BPF_JEQ | BPF_K, condition->value, 0, left);
+	}
+	emit_answer(filter, 0);
+}
+
+/* Every way through it ends with an answer, so that whoever goes around it still has the call's number loaded. */
+static void emit_with_arguments(struct filter *filter, const struct mse_syscall_with_arguments *call)
+{
+	size_t around;
+
+	emit(filter, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call->number, 1, 0);
+	around = filter->count;
+	emit(filter, BPF_JMP | BPF_JA, 0, 0, 0);
+	for (size_t i = 0; i < call->case_count; i++)
+		emit_case(filter, &call->cases[i]);
+	emit_answer(filter, call->error);
+	if (around < MAX_INSTRUCTIONS)
+		filter->instructions[around].k = (uint32_t)(filter->count - around - 1);
+}
+
+static void assemble(struct filter *filter)
+{
+	emit_load(filter, offsetof(struct seccomp_data, arch));
+	emit(filter, BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0);
+	emit_answer(filter, EPERM);
+	emit_load(filter, offsetof(struct seccomp_data, nr));
+	emit(filter, BPF_JMP | BPF_JGE | BPF_K, END_OF_NUMBERS, 0, 1);
+	emit_answer(filter, EPERM);
+	for (size_t i = 0; i < mse_syscalls_with_arguments_count; i++)
+		emit_with_arguments(filter, &mse_syscalls_with_arguments[i]);
+	for (size_t i = 0; i < mse_syscall_group_count; i++)
+		for (size_t j = 0; j < mse_syscall_groups[i].count; j++) {
+			emit(filter, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)mse_syscall_groups[i].numbers[j], 0, 1);
+			emit_answer(filter, mse_syscall_groups[i].error);
+		}
+	emit_answer(filter, ENOSYS);
 }
 
 int mse_tee_seccomp(struct mse_error_info *err)
 {
-	mse_cleanup(filter_freep) scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-	int result;
+	struct filter filter = { .count = 0 };
+	struct sock_fprog program = { .filter = filter.instructions };
 
-	if (filter == NULL)
-		return mse_fail_nomem(err);
+	assemble(&filter);
+	if (filter.count > MAX_INSTRUCTIONS)
+		return mse_fail(err, MSE_ERR_INTERNAL, "the seccomp filter has %zu instructions", filter.count);
+	program.len = (unsigned short)filter.count;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return mse_fail_errno(err, "cannot give up new privileges");
-	/* System calls of the 32-bit and x32 tables would slip past the numbers above. */
-	result = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(EPERM));
-	if (result == 0)
-		result = add_refusals(filter);
-	if (result == 0)
-		result = seccomp_load(filter);
-	if (result < 0)
-		return mse_fail(err, MSE_ERR_IO, "cannot load the seccomp filter: %s", strerror(-result));
+	if (syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
+		return mse_fail_errno(err, "cannot load the seccomp filter: the kernel needs CONFIG_SECCOMP_FILTER");
 	return 0;
 }

@@ -8,11 +8,9 @@ import pytest
 import mse
 
 
-@pytest.fixture(scope="module")
-def packages():
+def fetched(name, wanted):
     """The contents of some packages, fetched once and kept beside the image."""
-    wanted = ["python3-httpbin", "python3-six", "python3-decorator", "python3-brotli", "python-werkzeug-doc"]
-    folder = mse.STORE / "debian-apps"
+    folder = mse.STORE / name
     if not (folder / "complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -24,6 +22,17 @@ def packages():
             mse.run(["dpkg", "-x", package, folder / "root"], check=True)
         (folder / "complete").touch()
     return folder / "root"
+
+
+@pytest.fixture(scope="module")
+def packages():
+    return fetched("debian-apps", ["python3-httpbin", "python3-six", "python3-decorator", "python3-brotli", "python-werkzeug-doc"])
+
+
+@pytest.fixture(scope="module")
+def numpy():
+    """With a BLAS that computes in threads of its own."""
+    return fetched("debian-numpy", ["python3-numpy", "libopenblas0-pthread", "libgfortran5", "libquadmath0"])
 
 
 def test_httpbin(owner, packages):
@@ -62,4 +71,64 @@ def test_an_example_application_of_werkzeug(owner, packages):
     assert "<title>" in app.get("/en/")
     assert app.get("/en/") != app.get("/de/")
     assert "Not Found" in app.get("/en/no-such-page")
+    app.stop()
+
+
+NUMPY = '''import concurrent.futures
+import ctypes
+import json
+import os
+import tempfile
+
+for library in ("libquadmath.so.0", "libgfortran.so.5", "libblas.so.3", "liblapack.so.3"):
+    ctypes.CDLL("/mse-app/lib/" + library, mode=ctypes.RTLD_GLOBAL)
+
+import numpy as np
+from flask import Flask
+
+app = Flask(__name__)
+
+
+@app.route("/health")
+def health():
+    return "healthy"
+
+
+@app.route("/")
+def compute():
+    random = np.random.default_rng(1)
+    a = random.standard_normal((400, 400))
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        products = list(pool.map(lambda n: a @ (n * a), range(1, 5)))
+    with tempfile.TemporaryDirectory() as folder:
+        np.savez_compressed(folder + "/saved.npz", a=a)
+        saved = bool(np.array_equal(np.load(folder + "/saved.npz")["a"], a))
+        mapped = np.memmap(folder + "/mapped", dtype="float64", mode="w+", shape=(1000, 1000))
+        mapped[:] = 1
+        mapped.flush()
+        total = float(mapped.sum())
+    return json.dumps({
+        "products": bool(np.allclose(products[3], 4 * products[0])),
+        "solved": bool(np.allclose(a @ np.linalg.solve(a, np.eye(400)), np.eye(400))),
+        "spectrum": bool(np.allclose(np.fft.ifft(np.fft.fft(a[0])).real, a[0])),
+        "saved": saved,
+        "total": total,
+        "blas": "openblas" in open("/proc/self/maps").read(),
+    })
+'''
+
+
+def test_numpy(owner, numpy):
+    """Large extension modules, with threads and memory of their own, in the code folder."""
+    libraries = numpy / "usr" / "lib" / "x86_64-linux-gnu"
+    source = owner.folder / "source"
+    shutil.copytree(numpy / "usr" / "lib" / "python3" / "dist-packages" / "numpy", source / "numpy",
+                    ignore=shutil.ignore_patterns("tests", "__pycache__", "f2py", "distutils"))
+    (source / "lib").mkdir()
+    for library in [*libraries.glob("lib*.so.*"), *(libraries / "openblas-pthread").glob("lib*.so.3"), libraries / "openblas-pthread" / "libopenblas.so.0"]:
+        if library.exists():
+            shutil.copy(library, source / "lib" / library.name)
+    (source / "app.py").write_text(NUMPY)
+    app = owner.deploy(owner.project("numpy", source))
+    assert json.loads(app.get("/")) == {"products": True, "solved": True, "spectrum": True, "saved": True, "total": 1e6, "blas": True}
     app.stop()

@@ -96,3 +96,11 @@ def test_no_process_of_the_loader_is_left_for_an_app_to_take_over(owner, node):
     enclave = node.enclave_of(app.id)
     assert Path(f"/proc/{enclave}/status").read_text().split("NSpid:\t")[1].split("\n")[0].split()[1:] == ["1"]
     app.stop()
+
+
+def test_the_standard_library_works_within_the_filter(owner, node):
+    app = owner.deploy(owner.project("library", "library"))
+    lines = app.get("/").splitlines()
+    assert len(lines) >= 25
+    assert [line for line in lines if not line.endswith(": works")] == []
+    app.stop()

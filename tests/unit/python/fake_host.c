@@ -2,13 +2,13 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "python/host.h"
+#include "tee/tee.h"
 #include "../test.h"
 
 static const struct app_run *running;
@@ -397,20 +397,12 @@ static void host_log(void *context, const char *line)
 	dprintf(output, "log: %s\n", line);
 }
 
-/* Threads may be made, processes not; clone3 is "not there", so that glibc falls back to clone. */
-static void forbid_processes(void)
+/* What the application meets in an enclave. */
+static void lock_down(void)
 {
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-	const int forbidden[] = {SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(execve), SCMP_SYS(execveat)};
+	struct mse_error_info err;
 
-	check(filter != NULL);
-	for (size_t i = 0; i < sizeof forbidden / sizeof forbidden[0]; i++)
-		check(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), forbidden[i], 0) == 0);
-	check(seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0);
-	check(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
-		      SCMP_A0(SCMP_CMP_MASKED_EQ, 0x00010000 /* CLONE_THREAD */, 0)) == 0);
-	check(seccomp_load(filter) == 0);
-	seccomp_release(filter);
+	check(mse_tee_seccomp(&err) == 0);
 }
 
 const char *python_library(void)
@@ -448,7 +440,7 @@ static _Noreturn void run_child(const struct app_run *run)
 		.response_write = host_response_write, .response_end = host_response_end,
 	};
 	if (run->no_processes)
-		forbid_processes();
+		lock_down();
 	if (dlopen(python_library(), RTLD_NOW | RTLD_GLOBAL) == NULL)
 		check_failed(__FILE__, __LINE__, dlerror());
 	library = dlopen(module, RTLD_NOW | RTLD_LOCAL);
