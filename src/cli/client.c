@@ -1,12 +1,15 @@
 #include "cli/client.h"
 
+#include <libgen.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/peer.h"
 #include "base/text.h"
 #include "cli/http.h"
 #include "manifest/manifest.h"
@@ -19,6 +22,8 @@ struct mse_client {
 	char *address;
 	const char *socket; /* within address */
 	CURL *handle;
+	int fd; /* of the connection that the handle has, which owns it; -1: none yet */
+	struct mse_error_info stranger; /* why the one who listens is not asked; code 0: he is */
 	struct mse_http_answer answer;
 };
 
@@ -67,6 +72,7 @@ int mse_client_open_address(const char *address, struct mse_client **ret_node, s
 	if ((result = mse_format(&node->address, err, "unix:%s", path)) < 0 || (result = mse_http_answer_new(MAX_ANSWER_SIZE, &node->answer, err)) < 0)
 		return result;
 	node->socket = node->address + 5;
+	node->fd = -1;
 	*ret_node = mse_steal(node);
 	return 0;
 }
@@ -137,6 +143,44 @@ static int fail_refused(struct mse_client *node, struct mse_error_info *err)
 	return mse_fail(err, code, "the node refuses: %s", message);
 }
 
+static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	struct mse_client *node = context;
+
+	(void)purpose;
+	node->fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	return node->fd;
+}
+
+/* A node runs as root, as this very user, or as the one to whom the socket's folder belongs, who can put there what he likes anyway. */
+static int check_listener(const struct mse_client *node, struct mse_error_info *err)
+{
+	mse_autofree char *folder = NULL;
+	struct stat status;
+	uid_t user;
+	int result = mse_peer_user(node->fd, &user, err);
+
+	if (result < 0 || user == 0 || user == geteuid())
+		return result;
+	if ((result = mse_strdup(node->socket, &folder, err)) < 0)
+		return result;
+	if (stat(dirname(folder), &status) == 0 && status.st_uid == user)
+		return 0;
+	return mse_fail(err, MSE_ERR_DENIED, "what listens at %s runs as user %u: neither as root, nor as you, nor as the owner of the socket's folder. "
+		"It is not asked for anything; if it is the node that you mean, have its socket in a folder of its own user", node->address, user);
+}
+
+static int before_request(void *context, char *address, char *local_address, int port, int local_port)
+{
+	struct mse_client *node = context;
+
+	(void)address;
+	(void)local_address;
+	(void)port;
+	(void)local_port;
+	return check_listener(node, &node->stranger) < 0 ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
 static int perform(struct mse_client *node, struct mse_error_info *err)
 {
 	mse_autofree char *what = NULL;
@@ -144,7 +188,13 @@ static int perform(struct mse_client *node, struct mse_error_info *err)
 
 	if (result < 0)
 		return result;
-	if ((result = mse_http_perform(node->handle, what, &node->answer, err)) < 0)
+	node->stranger.code = 0;
+	result = mse_http_perform(node->handle, what, &node->answer, err);
+	if (result < 0 && node->stranger.code < 0) {
+		*err = node->stranger;
+		return err->code;
+	}
+	if (result < 0)
 		return node->answer.unreachable ? mse_fail(err, result, "%s does not answer: is msed running there?", what) : result;
 	return node->answer.status >= 200 && node->answer.status < 300 ? 0 : fail_refused(node, err);
 }
@@ -156,7 +206,12 @@ static int prepare(struct mse_client *node, const char *path, struct mse_error_i
 
 	if ((result = mse_format(&url, err, "http://msed%s", path)) < 0 || (result = mse_http_prepare(&node->handle, "http", url, err)) < 0)
 		return result;
-	return mse_http_set(node->handle, CURLOPT_UNIX_SOCKET_PATH, node->socket, err);
+	if ((result = mse_http_set(node->handle, CURLOPT_UNIX_SOCKET_PATH, node->socket, err)) < 0 ||
+	    (result = mse_http_set(node->handle, CURLOPT_OPENSOCKETFUNCTION, open_socket, err)) < 0 ||
+	    (result = mse_http_set(node->handle, CURLOPT_OPENSOCKETDATA, node, err)) < 0 ||
+	    (result = mse_http_set(node->handle, CURLOPT_PREREQFUNCTION, before_request, err)) < 0)
+		return result;
+	return mse_http_set(node->handle, CURLOPT_PREREQDATA, node, err);
 }
 
 static int take_json(struct mse_client *node, json_t **ret_json, struct mse_error_info *err)

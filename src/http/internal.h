@@ -180,6 +180,7 @@ struct mse_http_loop {
 struct mse_http_server {
 	struct mse_http_limits limits;
 	SSL_CTX *ssl_ctx;
+	bool (*admit)(void *ctx, int fd);
 	void (*on_request)(void *ctx, struct mse_http_request *request);
 	size_t (*await_body)(void *ctx, struct mse_http_request *request);
 	void (*on_connection_closed)(void *ctx, unsigned mark);

@@ -254,6 +254,10 @@ static bool accept_one(struct mse_http_server *server, int listen_fd)
 			server->accept_failed = true;
 		return errno == EINTR || errno == ECONNABORTED || errno == EPROTO;
 	}
+	if (server->admit != NULL && !server->admit(server->ctx, fd)) {
+		mse_close(fd);
+		return true;
+	}
 	connection = mse_http_connection_new(server, loop, fd);
 	if (connection == NULL) {
 		mse_close(fd);
@@ -424,7 +428,7 @@ int mse_http_server_new(const struct mse_http_server_params *params, struct mse_
 	server = calloc(1, sizeof *server);
 	if (server == NULL)
 		return mse_fail_nomem(err);
-	*server = (struct mse_http_server){ .limits = params->limits, .on_request = params->on_request, .await_body = params->await_body,
+	*server = (struct mse_http_server){ .limits = params->limits, .admit = params->admit, .on_request = params->on_request, .await_body = params->await_body,
 		.on_connection_closed = params->on_connection_closed, .ctx = params->ctx };
 	server->durations_ms[MSE_HTTP_TIMER_HEAD] = params->limits.head_timeout_ms;
 	server->durations_ms[MSE_HTTP_TIMER_IDLE] = params->limits.idle_timeout_ms;

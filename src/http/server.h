@@ -37,6 +37,8 @@ struct mse_http_server_params {
 	unsigned threads;      /* loop threads; 0 means 1 */
 	/* Called on a loop thread when a request's head is complete. It must not wait: it answers at once, or pushes the request into a queue. */
 	void (*on_request)(void *ctx, struct mse_http_request *request);
+	/* May be NULL. Called on a loop thread with each new connection's socket; false: it is closed unheard. */
+	bool (*admit)(void *ctx, int fd);
 	/* May be NULL. Called before on_request() when a body is still to come: how much of it, at most max_buffered_input, the server
 	 * waits for first, so that a slow sender holds no handler. on_request() is called when that is here, or the whole body, or an error. */
 	size_t (*await_body)(void *ctx, struct mse_http_request *request);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/peer.h"
 #include "base/text.h"
 #include "bundle/bundle.h"
 #include "http/queue.h"
@@ -23,6 +24,7 @@
 #define QUEUE_CAPACITY ((size_t)256)
 #define MAX_CONNECTIONS 256
 #define GRACE_MS 5000u
+#define REFUSAL_INTERVAL_MS 60000u
 #define UNIX_PREFIX "unix:"
 
 struct service {
@@ -32,6 +34,7 @@ struct service {
 	pthread_t workers[WORKERS];
 	size_t worker_count;
 	int listen_fd;
+	uint64_t refusal_told_at; /* monotonic ms; 0: never */
 	char *path; /* of the socket, once it is this program's */
 };
 
@@ -56,6 +59,28 @@ static void on_request(void *context, struct mse_http_request *request)
 	/* A full queue answers 503 by itself. */
 	if (mse_http_queue_push(service->queue, request, &err) < 0)
 		mse_log("a request was refused: %s", err.message);
+}
+
+/* The mode of the socket's file says the same; but files are moved, copied and made accessible, and who asks here can have an app deployed. */
+static bool admit(void *context, int fd)
+{
+	struct service *service = context;
+	struct mse_error_info err;
+	uid_t user;
+	uint64_t now = mse_monotonic_ms();
+
+	if (mse_peer_user(fd, &user, &err) < 0) {
+		mse_log("a connection was refused: %s", err.message);
+		return false;
+	}
+	if (user == 0 || user == geteuid())
+		return true;
+	/* Called by one thread alone. */
+	if (service->refusal_told_at == 0 || now - service->refusal_told_at > REFUSAL_INTERVAL_MS) {
+		service->refusal_told_at = now;
+		mse_log("a connection of user %u was refused: this node hears user %u and root; keep the mode of '%s' at 0600", user, geteuid(), service->path);
+	}
+	return false;
 }
 
 /* A socket file that nobody listens on is left from a msed that is dead; this one holds the data folder's lock, but another node may use the path. */
@@ -112,7 +137,7 @@ static int open_socket(struct service *service, const struct sockaddr_un *addres
 static int start_workers(struct service *service, struct mse_error_info *err)
 {
 	struct mse_http_server_params params = { .listen_fds = &service->listen_fd, .listen_count = 1, .limits = mse_http_limits_default(), .threads = 1,
-		.on_request = on_request, .ctx = service };
+		.admit = admit, .on_request = on_request, .ctx = service };
 	int result;
 
 	params.limits.max_body_size = MSE_BUNDLE_MAX_SIZE;

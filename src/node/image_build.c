@@ -155,11 +155,12 @@ static int new_image(const char *name, const char *description, const char *pack
 	return 0;
 }
 
-static int require_root(const char *what, struct mse_error_info *err)
+static int require_root(const char *name, struct mse_error_info *err)
 {
 	if (geteuid() == 0)
 		return 0;
-	return mse_fail(err, MSE_ERR_DENIED, "%s needs root: the files of an image belong to several users", what);
+	return mse_fail(err, MSE_ERR_DENIED, "it takes root, since packages are unpacked as files of several users; have root build it, here or elsewhere, pack it with "
+		"`tar -C DIR/images/%s/rootfs -cf %s.tar .`, and take it over with `msed image import %s %s.tar`: its digest stays the same", name, name, name, name);
 }
 
 int mse_image_build(const char *store, const char *name, const char *include, bool rebuild, mse_image_in_use *in_use, void *context,
@@ -187,7 +188,7 @@ int mse_image_build(const char *store, const char *name, const char *include, bo
 	/* Asked again when the image is put in place; here so that nobody waits for a build that cannot be used. */
 	if (result == 0 && in_use != NULL && (result = in_use(context, name, err)) < 0)
 		return result;
-	if ((result = require_root("building an image", err)) < 0 ||
+	if ((result = require_root(name, err)) < 0 ||
 	    (result = new_image(name, find_recipe(name)->description, packages, &image, err)) < 0 ||
 	    (result = mse_image_draft_new(store, &draft, err)) < 0 || (result = run_mmdebstrap(packages, draft.root, err)) < 0 ||
 	    (result = mse_image_normalize_build(draft.root, err)) < 0 ||
@@ -264,6 +265,11 @@ static int place_below(struct archive_entry *entry, const char *root, struct mse
 		archive_entry_copy_hardlink(entry, placed_target);
 	}
 	archive_entry_copy_pathname(entry, placed);
+	/* An ordinary user can give files to nobody else; as nobody else's they keep their modes, the only thing of the two that is measured. */
+	if (geteuid() != 0) {
+		archive_entry_set_uid(entry, geteuid());
+		archive_entry_set_gid(entry, getegid());
+	}
 	return 0;
 }
 
@@ -325,7 +331,7 @@ static int copy_folder(const char *from, const char *root, struct mse_error_info
 	if ((result = mse_process_find("cp", "coreutils", &program, err)) < 0 || (result = mse_format(&source, err, "%s/.", from)) < 0)
 		return result;
 	return mse_process_run(&(struct mse_process){ .argv = (const char *const[]){ program, "-dR",
-		"--preserve=mode,ownership,timestamps,links", "--reflink=auto", "--one-file-system", "--", source, root, NULL }, .env = env, .what = "cp" }, err);
+		geteuid() == 0 ? "--preserve=mode,ownership,timestamps,links" : "--preserve=mode,timestamps,links", "--reflink=auto", "--one-file-system", "--", source, root, NULL }, .env = env, .what = "cp" }, err);
 }
 
 static int fill_draft(const char *from, const char *root, uint64_t *ret_dropped, struct mse_error_info *err)
@@ -363,7 +369,7 @@ int mse_image_import(const char *store, const char *name, const char *from, bool
 	if (result == 0 && in_use != NULL && (result = in_use(context, name, err)) < 0)
 		return result;
 	mse_image_free(mse_steal(image));
-	if ((result = require_root("importing an image", err)) < 0 || (result = new_image(name, "imported", "", &image, err)) < 0 ||
+	if ((result = new_image(name, "imported", "", &image, err)) < 0 ||
 	    (result = mse_image_draft_new(store, &draft, err)) < 0 || (result = fill_draft(from, draft.root, ret_dropped, err)) < 0 ||
 	    (result = mse_image_draft_commit(store, &draft, image, in_use, context, err)) < 0)
 		return result == MSE_ERR_CLOSED ? result : mse_context(err, "cannot import the image '%s' from '%s'", name, from);

@@ -102,7 +102,8 @@ static int ask_shim(const char *app_dir, const char *reason, uint64_t deadline, 
 	if (pending == NULL)
 		return mse_fail_nomem(err);
 	result = mse_shim_connect(app_dir, &fd, err);
-	if (result == MSE_ERR_NOT_FOUND || result == MSE_ERR_CLOSED)
+	/* A stranger's socket goes with what else is left there. */
+	if (result == MSE_ERR_NOT_FOUND || result == MSE_ERR_CLOSED || result == MSE_ERR_DENIED)
 		return 0;
 	if (result < 0)
 		return result;

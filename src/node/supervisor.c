@@ -185,6 +185,8 @@ static bool try_connect(struct mse_supervisor *supervisor, struct watch *watch)
 
 	if (mse_shim_connect(watch->app_dir, &watch->fd, &err) < 0) {
 		watch->fd = -1;
+		if (err.code == MSE_ERR_DENIED)
+			report(watch, "its shim is not there", &err);
 		return false;
 	}
 	listen_to(supervisor, watch);

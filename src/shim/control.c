@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/peer.h"
 #include "base/text.h"
 #include "shim/config.h"
 #include "shim/weaker.h"
@@ -170,6 +171,8 @@ int mse_shim_connect(const char *app_dir, int *ret_fd, struct mse_error_info *er
 	mse_autoclose int dir = open(app_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	mse_autoclose int fd = -1;
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	uid_t user;
+	int result;
 
 	if (dir < 0)
 		return mse_fail_errno(err, "cannot open folder '%s'", app_dir);
@@ -183,6 +186,10 @@ int mse_shim_connect(const char *app_dir, int *ret_fd, struct mse_error_info *er
 			return mse_fail(err, MSE_ERR_CLOSED, "no shim is running in '%s'", app_dir);
 		return mse_fail_errno(err, "cannot connect to the shim in '%s'", app_dir);
 	}
+	if ((result = mse_peer_user(fd, &user, err)) < 0)
+		return result;
+	if (user != geteuid())
+		return mse_fail(err, MSE_ERR_DENIED, "what listens at the control socket in '%s' runs as user %u, and is no shim of this node", app_dir, user);
 	*ret_fd = mse_steal_fd(&fd);
 	return 0;
 }

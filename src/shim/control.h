@@ -1,6 +1,6 @@
 /* What a shim says of its app, and how to ask it to stop: for msed.
  *
- * A shim listens on the Unix stream socket `control.sock` in the app's folder (0600; peers of the shim's own uid, or root). Lines of
+ * A shim listens on the Unix stream socket `control.sock` in the app's folder (0600; peers of the shim's own uid). Lines of
  * JSON, at most MSE_SHIM_LINE_MAX_SIZE bytes each with the newline. From the shim, at once and after each change, and
  * in `status.json`, which is replaced at once:
  *
@@ -66,7 +66,8 @@ int mse_shim_status_read(const char *app_dir, struct mse_shim_status *ret_status
 /* Whether it can be a reason: 1 to MSE_SHIM_REASON_SIZE - 1 printable ASCII characters, since it is shown on terminals. */
 bool mse_shim_reason_is_valid(const char *reason);
 
-/* Connects to the shim of an app's folder (any length of path), close-on-exec. MSE_ERR_NOT_FOUND, MSE_ERR_CLOSED: no shim is there. */
+/* Connects to the shim of an app's folder (any length of path), close-on-exec. MSE_ERR_NOT_FOUND, MSE_ERR_CLOSED: no shim is there. MSE_ERR_DENIED:
+ * what listens there runs as another user than this program, and is no shim of ours. */
 int mse_shim_connect(const char *app_dir, int *ret_fd, struct mse_error_info *err);
 /* Asks for the stop; the reason must be valid and becomes the status's reason. */
 int mse_shim_send_stop(int fd, const char *reason, struct mse_error_info *err);

@@ -10,13 +10,12 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/peer.h"
 #include "base/text.h"
 #include "shim/config.h"
 #include "shim/control.h"
 
 #define MAX_CLIENTS 8
-/* How a user namespace shows users that it does not know (overflowuid). */
-#define UNMAPPED_UID 65534
 
 struct client {
 	struct mse_control_server *server;
@@ -28,7 +27,6 @@ struct client {
 
 struct mse_control_server {
 	int fd;
-	bool host_root;
 	struct event *readable;
 	struct event_base *base;
 	mse_control_on_stop *on_stop;
@@ -115,14 +113,13 @@ static void on_client(evutil_socket_t fd, short what, void *argument)
 	client_lines(client);
 }
 
-/* An ordinary user's shim sees its own user as 0 and all others as nobody; of those only the host's root can open the socket. */
-static bool peer_is_allowed(int fd, bool host_root)
+/* An ordinary user's shim sees its own user as 0 and all others as nobody, the host's root among them. */
+static bool peer_is_allowed(int fd)
 {
-	struct ucred peer;
-	socklen_t size = sizeof peer;
+	struct mse_error_info ignored;
+	uid_t user;
 
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && size == sizeof peer && 
-	       (peer.uid == 0 || (!host_root && peer.uid == UNMAPPED_UID));
+	return mse_peer_user(fd, &user, &ignored) == 0 && user == geteuid();
 }
 
 static void on_connection(evutil_socket_t fd, short what, void *argument)
@@ -131,7 +128,7 @@ static void on_connection(evutil_socket_t fd, short what, void *argument)
 	mse_autoclose int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)what;
-	if (connection < 0 || !peer_is_allowed(connection, server->host_root))
+	if (connection < 0 || !peer_is_allowed(connection))
 		return;
 	for (size_t i = 0; i < MAX_CLIENTS; i++) {
 		struct client *client = &server->clients[i];
@@ -170,7 +167,7 @@ static int listen_here(int *ret_fd, struct mse_error_info *err)
 	return 0;
 }
 
-int mse_control_server_new(struct event_base *base, bool host_root, mse_control_on_stop *on_stop, void *context,
+int mse_control_server_new(struct event_base *base, mse_control_on_stop *on_stop, void *context,
 	struct mse_control_server **ret_server, struct mse_error_info *err)
 {
 	mse_cleanup(mse_control_server_freep) struct mse_control_server *server = calloc(1, sizeof *server);
@@ -179,7 +176,6 @@ int mse_control_server_new(struct event_base *base, bool host_root, mse_control_
 	if (server == NULL)
 		return mse_fail_nomem(err);
 	server->fd = -1;
-	server->host_root = host_root;
 	server->base = base;
 	server->on_stop = on_stop;
 	server->context = context;

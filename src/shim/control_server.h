@@ -12,8 +12,8 @@ struct mse_control_server;
 /* Called from the event loop for each valid command to stop. */
 typedef void mse_control_on_stop(void *context, const char *reason);
 
-/* Listens on MSE_SHIM_CONTROL_SOCKET in the current folder, in place of one that is there. host_root: as mse_world_enter() said. */
-int mse_control_server_new(struct event_base *base, bool host_root, mse_control_on_stop *on_stop, void *context, struct mse_control_server **ret_server,
+/* Listens on MSE_SHIM_CONTROL_SOCKET in the current folder, in place of one that is there, and hears its own user alone. */
+int mse_control_server_new(struct event_base *base, mse_control_on_stop *on_stop, void *context, struct mse_control_server **ret_server,
 	struct mse_error_info *err);
 /* Removes the socket too. */
 void mse_control_server_free(struct mse_control_server *server);

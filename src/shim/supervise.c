@@ -531,7 +531,7 @@ int mse_supervise(const struct mse_shim_config *config, bool host_root, struct m
 		return mse_fail_nomem(err);
 	setting.base = shim.base;
 	if ((result = make_timers(&shim, err)) < 0 || (result = mse_run_new(&setting, &shim.run, err)) < 0 ||
-	    (result = mse_control_server_new(shim.base, host_root, on_stop_command, &shim, &shim.control, err)) < 0)
+	    (result = mse_control_server_new(shim.base, on_stop_command, &shim, &shim.control, err)) < 0)
 		return result;
 	begin(&shim, &last);
 	/* begin() may have reached the end already. */

@@ -1,10 +1,13 @@
 #include "../test.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/peer.h"
 #include "base/secret.h"
 #include "base/text.h"
 #include "base/view.h"
@@ -198,6 +201,22 @@ static void errors_are_text_whatever_they_quote(void **state)
 	assert_true(mse_utf8_is_valid(err.message, strlen(err.message)));
 }
 
+static void a_socket_says_whose_it_is(void **state)
+{
+	int ends[2], alone = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	uid_t user = (uid_t)-1;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	assert_works(mse_peer_user(ends[0], &user, &err));
+	assert_int_equal(user, geteuid());
+	assert_fails(mse_peer_user(alone, &user, &err), MSE_ERR_DENIED, "does not say who");
+	assert_true(mse_peer_user(-1, &user, &err) < 0);
+	close(ends[0]);
+	close(ends[1]);
+	close(alone);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -213,6 +232,7 @@ int main(void)
 		cmocka_unit_test(views_never_read_past_their_end),
 		cmocka_unit_test(errors_gain_context),
 		cmocka_unit_test(errors_are_text_whatever_they_quote),
+		cmocka_unit_test(a_socket_says_whose_it_is),
 	};
 
 	if (mse_secret_init(&err) < 0)

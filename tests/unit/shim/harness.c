@@ -246,13 +246,25 @@ static void fail_with_log(const struct app *app, const char *what)
 	fail_msg("%s", text);
 }
 
+/* A shim hears its own user alone. */
+static int connect_as(struct app *app)
+{
+	uid_t self = geteuid();
+	int result;
+
+	assert_int_equal(seteuid(app->user), 0);
+	result = mse_shim_connect(app->dir, &app->control, &err);
+	assert_int_equal(seteuid(self), 0);
+	return result;
+}
+
 void connect_to(struct app *app)
 {
 	uint64_t deadline = mse_monotonic_ms() + PATIENCE_MS;
 
 	mse_close(app->control);
 	mse_buffer_clear(app->pending);
-	while (mse_shim_connect(app->dir, &app->control, &err) < 0) {
+	while (connect_as(app) < 0) {
 		if (mse_monotonic_ms() > deadline)
 			fail_with_log(app, err.message);
 		usleep(2000);

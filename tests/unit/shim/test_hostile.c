@@ -2,14 +2,19 @@
 #include "harness.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/text.h"
+#include "shim/config.h"
+
+#define OTHER_UID 210003u
 
 /* ---- hostile enclaves ---- */
 
@@ -188,15 +193,20 @@ static void connections_beyond_eight_are_closed(void **state)
 	end(app);
 }
 
-static void other_users_are_not_heard(void **state)
+static int connect_unchecked(const struct app *app)
 {
-	struct app *app = new_app("status:1 wait");
+	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = MSE_SHIM_CONTROL_SOCKET };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return chdir(app->dir) < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) < 0 ? -1 : fd;
+}
+
+static void others_are_not_heard_by_a_shim_of(uid_t user)
+{
+	struct app *app = new_app_for("status:1 wait", user);
 	pid_t other;
 	int status;
 
-	(void)state;
-	if (geteuid() != 0)
-		return;
 	start(app);
 	await(app, is_initializing);
 	/* Were the folder open and the socket too. */
@@ -205,9 +215,9 @@ static void other_users_are_not_heard(void **state)
 	assert_int_equal(chmod(path_in(app, "app/control.sock"), 0777), 0);
 	other = fork();
 	if (other == 0) {
-		int fd;
+		int fd = setresuid(OTHER_UID, OTHER_UID, OTHER_UID) < 0 ? -1 : connect_unchecked(app);
 
-		if (setresuid(USER_UID, USER_UID, USER_UID) < 0 || mse_shim_connect(app->dir, &fd, &err) < 0)
+		if (fd < 0)
 			_exit(2);
 		mse_shim_send_stop(fd, MSE_SHIM_REASON_OWNER, &err);
 		_exit(is_closed(fd) ? 0 : 1);
@@ -216,6 +226,47 @@ static void other_users_are_not_heard(void **state)
 	assert_int_equal(status, 0);
 	assert_int_equal(kill(app->shim, 0), 0);
 	stop(app);
+	end(app);
+}
+
+static void other_users_are_not_heard(void **state)
+{
+	(void)state;
+	if (geteuid() == 0)
+		others_are_not_heard_by_a_shim_of(0);
+}
+
+static void other_users_are_not_heard_by_an_ordinary_users_shim(void **state)
+{
+	(void)state;
+	if (geteuid() == 0)
+		others_are_not_heard_by_a_shim_of(USER_UID);
+}
+
+static void another_users_socket_is_no_shim(void **state)
+{
+	struct app *app = new_app("status:1 wait");
+	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = MSE_SHIM_CONTROL_SOCKET };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), here = open(".", O_PATH | O_CLOEXEC), connected;
+
+	(void)state;
+	if (geteuid() != 0)
+		return;
+	start(app);
+	await(app, is_initializing);
+	assert_int_equal(kill(app->shim, SIGKILL), 0);
+	wait_for_exit(app);
+	assert_int_equal(chdir(app->dir), 0);
+	assert_int_equal(unlink(MSE_SHIM_CONTROL_SOCKET), 0);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
+	/* Whose it is, is decided by who listens. */
+	assert_int_equal(seteuid(OTHER_UID), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	assert_int_equal(seteuid(0), 0);
+	assert_fails(mse_shim_connect(app->dir, &connected, &err), MSE_ERR_DENIED, "runs as user 210003");
+	assert_int_equal(fchdir(here), 0);
+	close(here);
+	close(fd);
 	end(app);
 }
 
@@ -245,6 +296,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(malformed_commands_close_that_connection, clean_up),
 		cmocka_unit_test_teardown(connections_beyond_eight_are_closed, clean_up),
 		cmocka_unit_test_teardown(other_users_are_not_heard, clean_up),
+		cmocka_unit_test_teardown(other_users_are_not_heard_by_an_ordinary_users_shim, clean_up),
+		cmocka_unit_test_teardown(another_users_socket_is_no_shim, clean_up),
 		cmocka_unit_test_teardown(the_control_socket_is_its_users_own, clean_up),
 	};
 
