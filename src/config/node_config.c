@@ -144,10 +144,10 @@ static int take_aliases(struct reading *reading, const struct mse_toml_value *ro
 /* What the key is not there for keeps its value, where `required` lets it. */
 static int take_plan(struct reading *reading, const struct mse_toml_value *table, bool required, struct mse_node_plan *plan, struct mse_error_info *err)
 {
-	static const char *const keys[] = { "memory_mib", "cpus", "storage_mib", "threads", "lifetime_minutes", NULL };
+	static const char *const keys[] = { "memory_mib", "cpus", "storage_mib", "threads", "processes", "open_files", "lifetime_minutes", NULL };
 	mse_autofree char *prefix = NULL;
 	int64_t memory = (int64_t)(plan->memory_size / MIB), storage = (int64_t)(plan->storage_size / MIB), threads = plan->threads;
-	int64_t lifetime = plan->lifetime_seconds / 60;
+	int64_t processes = plan->processes, open_files = plan->open_files, lifetime = plan->lifetime_seconds / 60;
 	double cpus = (double)plan->cpu_thousandths / 1000;
 	int result = mse_format(&prefix, err, "plans.%s.", plan->name);
 
@@ -162,11 +162,20 @@ static int take_plan(struct reading *reading, const struct mse_toml_value *table
 	if (result == 0)
 		result = mse_toml_integer(table, "threads", required, 1, 1024, prefix, reading->name, &threads, err);
 	if (result == 0)
+		result = mse_toml_integer(table, "processes", false, 1, MSE_NODE_MAX_PROCESSES, prefix, reading->name, &processes, err);
+	if (result == 0)
+		result = mse_toml_integer(table, "open_files", false, MSE_NODE_MIN_OPEN_FILES, MSE_NODE_MAX_OPEN_FILES, prefix, reading->name, &open_files, err);
+	if (result == 0 && processes < threads + MSE_NODE_OWN_THREADS)
+		return mse_fail(err, MSE_ERR_INPUT, "%s:%zu: '%sprocesses' is %jd; with %jd threads that serve requests, an enclave needs at least %jd", reading->name,
+			table->line, prefix, (intmax_t)processes, (intmax_t)threads, (intmax_t)threads + MSE_NODE_OWN_THREADS);
+	if (result == 0)
 		result = mse_toml_integer(table, "lifetime_minutes", false, 0, 10 * 366 * 24 * 60, prefix, reading->name, &lifetime, err);
 	plan->memory_size = (uint64_t)memory * MIB;
 	plan->cpu_thousandths = (uint32_t)(cpus * 1000 + 0.5);
 	plan->storage_size = (uint64_t)storage * MIB;
 	plan->threads = (uint32_t)threads;
+	plan->processes = (uint32_t)processes;
+	plan->open_files = (uint32_t)open_files;
 	plan->lifetime_seconds = (uint32_t)lifetime * 60;
 	return result;
 }
@@ -189,6 +198,8 @@ static int take_plans(struct reading *reading, const struct mse_toml_value *root
 		.cpu_thousandths = 380,
 		.storage_size = 10 * 1024 * MIB,
 		.threads = 16,
+		.processes = MSE_NODE_DEFAULT_PROCESSES,
+		.open_files = MSE_NODE_DEFAULT_OPEN_FILES,
 		.lifetime_seconds = 4 * 60 * 60,
 	};
 	config->plan_count = 1;
@@ -205,6 +216,8 @@ static int take_plans(struct reading *reading, const struct mse_toml_value *root
 				mse_toml_type_name(item->type));
 		if (!is_free) {
 			config->plan_count++;
+			plan->processes = MSE_NODE_DEFAULT_PROCESSES;
+			plan->open_files = MSE_NODE_DEFAULT_OPEN_FILES;
 			result = mse_strdup(item->key, &plan->name, err);
 		}
 		if (result == 0)
@@ -232,9 +245,22 @@ static int take_quotas(struct reading *reading, const struct mse_toml_value *roo
 	return result;
 }
 
+static int take_limits(struct reading *reading, const struct mse_toml_value *root, struct mse_error_info *err)
+{
+	static const char *const keys[] = { "insecure_unlimited", NULL };
+	const struct mse_toml_value *table;
+	int result = mse_toml_table(root, "limits", false, "", reading->name, &table, err);
+
+	if (result < 0 || table == NULL)
+		return result;
+	result = mse_toml_only(table, keys, "limits.", reading->name, err);
+	return result < 0 ? result :
+			    mse_toml_boolean(table, "insecure_unlimited", false, "limits.", reading->name, &reading->config->insecure_unlimited, err);
+}
+
 int mse_node_config_parse(const char *text, size_t size, const char *name, struct mse_node_config **ret_config, struct mse_error_info *err)
 {
-	static const char *const keys[] = { "domain", "images", "ports", "uids", "aliases", "plans", "quotas", NULL };
+	static const char *const keys[] = { "domain", "images", "ports", "uids", "aliases", "plans", "quotas", "limits", NULL };
 	mse_cleanup(mse_node_config_freep) struct mse_node_config *config = calloc(1, sizeof *config);
 	mse_cleanup(mse_toml_freep) struct mse_toml_value *root = NULL;
 	struct reading reading = { .name = name, .config = config };
@@ -257,6 +283,8 @@ int mse_node_config_parse(const char *text, size_t size, const char *name, struc
 		result = take_plans(&reading, root, err);
 	if (result == 0)
 		result = take_quotas(&reading, root, err);
+	if (result == 0)
+		result = take_limits(&reading, root, err);
 	if (result == 0)
 		*ret_config = mse_steal(config);
 	return result;

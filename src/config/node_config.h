@@ -10,11 +10,15 @@
  *     memory_mib = 512
  *     cpus = 0.38
  *     storage_mib = 10240
- *     threads = 16
+ *     threads = 16                        # that serve requests
+ *     processes = 256                     # and threads, all of the enclave's
+ *     open_files = 8192
  *     lifetime_minutes = 240
  *     [quotas]
  *     apps = 100                          # on this node, not stopped
  *     apps_per_owner = 10
+ *     [limits]
+ *     insecure_unlimited = false          # on a machine without control groups, run apps without limits
  */
 #pragma once
 
@@ -28,12 +32,24 @@
 #define MSE_NODE_MAX_PLANS ((size_t)64)
 #define MSE_NODE_MAX_ALIASES ((size_t)1024)
 
+/* Room for the server's own threads, those of an app, and those of libraries that start one for each core (OpenBLAS, in numpy). */
+#define MSE_NODE_DEFAULT_PROCESSES 256
+#define MSE_NODE_MAX_PROCESSES 32768
+/* Twice the connections that an enclave accepts. */
+#define MSE_NODE_DEFAULT_OPEN_FILES 8192
+#define MSE_NODE_MIN_OPEN_FILES 256
+#define MSE_NODE_MAX_OPEN_FILES 1048576
+/* What an enclave needs beside the threads that serve requests. */
+#define MSE_NODE_OWN_THREADS 16
+
 struct mse_node_plan {
 	char *name;
 	uint64_t memory_size;      /* bytes */
 	uint32_t cpu_thousandths;  /* 380 is 0.38 CPU */
 	uint64_t storage_size;     /* bytes */
 	uint32_t threads;          /* that serve requests */
+	uint32_t processes;        /* processes and threads of the enclave, at least MSE_NODE_OWN_THREADS more than the line above */
+	uint32_t open_files;       /* descriptors */
 	uint32_t lifetime_seconds; /* an app without an expiry date lives so long, and none longer; 0: no limit */
 };
 
@@ -52,6 +68,7 @@ struct mse_node_config {
 	struct mse_node_alias *aliases;
 	size_t alias_count;
 	uint32_t max_apps, max_apps_per_owner;
+	bool insecure_unlimited; /* where the machine cannot limit apps, run them without limits */
 };
 
 /* path NULL: the defaults. */

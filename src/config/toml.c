@@ -217,6 +217,19 @@ int mse_toml_integer(const struct mse_toml_value *table, const char *key, bool r
 	return 0;
 }
 
+int mse_toml_boolean(const struct mse_toml_value *table, const char *key, bool required, const char *prefix, const char *name, bool *ret_value,
+	struct mse_error_info *err)
+{
+	const struct mse_toml_value *value = mse_toml_get(table, key);
+
+	if (value == NULL)
+		return required ? fail_missing(table, key, prefix, name, err) : 0;
+	if (value->type != MSE_TOML_BOOLEAN)
+		return fail_type(value, "true or false", prefix, name, err);
+	*ret_value = value->boolean;
+	return 0;
+}
+
 int mse_toml_number(const struct mse_toml_value *table, const char *key, bool required, double min, double max, const char *prefix, const char *name,
 	double *ret_value, struct mse_error_info *err)
 {

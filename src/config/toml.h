@@ -58,6 +58,8 @@ int mse_toml_string(const struct mse_toml_value *table, const char *key, bool re
 	const char **ret_text, struct mse_error_info *err);
 int mse_toml_integer(const struct mse_toml_value *table, const char *key, bool required, int64_t min, int64_t max, const char *prefix, const char *name,
 	int64_t *ret_value, struct mse_error_info *err);
+int mse_toml_boolean(const struct mse_toml_value *table, const char *key, bool required, const char *prefix, const char *name, bool *ret_value,
+	struct mse_error_info *err);
 int mse_toml_number(const struct mse_toml_value *table, const char *key, bool required, double min, double max, const char *prefix, const char *name,
 	double *ret_value, struct mse_error_info *err);
 int mse_toml_table(const struct mse_toml_value *table, const char *key, bool required, const char *prefix, const char *name,

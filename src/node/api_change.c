@@ -81,6 +81,7 @@ struct deployment {
 	char id[MSE_INSTANCE_ID_TEXT_SIZE];
 	char *replaces; /* "" or an instance id */
 	char *plan_name;
+	const struct mse_node_plan *plan; /* the configuration's */
 	struct mse_app *old; /* the instance that is replaced and not stopped, or NULL */
 	struct mse_app *app;
 	char *draft;    /* the folder while it is being made */
@@ -234,6 +235,7 @@ static int check_limits(struct deployment *deployment, struct mse_error_info *er
 		if (limits[i].asked != limits[i].planned)
 			return mse_api_refuse(call, 422, err, MSE_ERR_DENIED, "the manifest's limit '%s' is %llu, that of the plan '%s' is %llu", limits[i].name,
 				(unsigned long long)limits[i].asked, plan->name, (unsigned long long)limits[i].planned);
+	deployment->plan = plan;
 	lifetime = plan->lifetime_seconds != 0 && plan->lifetime_seconds < MAX_LIFETIME_SECONDS ? plan->lifetime_seconds : MAX_LIFETIME_SECONDS;
 	if (manifest->expires_at <= now)
 		return mse_api_refuse(call, 422, err, MSE_ERR_DENIED, "the manifest's expiry has passed already; check the clocks of both machines");
@@ -351,6 +353,9 @@ static int write_shim_config(const struct deployment *deployment, const struct m
 	config->uid = config->gid = app->uid;
 	config->port = app->port;
 	config->expires_at = app->expires_at;
+	config->processes = deployment->plan->processes;
+	config->open_files = deployment->plan->open_files;
+	config->insecure_unlimited = node->config->insecure_unlimited;
 	if ((result = mse_image_paths(node->images, app->image_name, &config->image, &config->image_cache, err)) < 0 ||
 	    (result = mse_strdup(mse_runtime_program(node->runtime), &config->program, err)) < 0 ||
 	    (result = mse_strdup(mse_runtime_lib_dir(node->runtime), &config->lib_dir, err)) < 0 ||

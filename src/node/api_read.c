@@ -80,9 +80,9 @@ int mse_api_get_plan(struct mse_api_call *call, json_t **ret_answer, struct mse_
 
 	if (plan == NULL)
 		return mse_fail(err, MSE_ERR_NOT_FOUND, "this node has no plan '%.100s'", call->param);
-	*ret_answer = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}", "name", plan->name, "memory", (json_int_t)plan->memory_size, "cpu_millis",
-		(json_int_t)plan->cpu_thousandths, "storage", (json_int_t)plan->storage_size, "threads", (json_int_t)plan->threads, "lifetime",
-		(json_int_t)plan->lifetime_seconds);
+	*ret_answer = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name", plan->name, "memory", (json_int_t)plan->memory_size, "cpu_millis",
+		(json_int_t)plan->cpu_thousandths, "storage", (json_int_t)plan->storage_size, "threads", (json_int_t)plan->threads, "processes",
+		(json_int_t)plan->processes, "open_files", (json_int_t)plan->open_files, "lifetime", (json_int_t)plan->lifetime_seconds);
 	return *ret_answer == NULL ? mse_fail_nomem(err) : 0;
 }
 

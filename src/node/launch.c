@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "shim/cgroup.h"
 #include "shim/config.h"
 
 #define PAUSE_MS 20
@@ -162,6 +163,9 @@ int mse_app_bury(struct mse_node *node, const struct mse_app *app, const char *r
 		if (mse_shim_status_read(app_dir, &last, &ignored) == 0 && last.final)
 			status = last;
 	}
+	/* A shim that was killed has left them; what does not go now is tried again, and reported, later. */
+	if (node->groups != NULL)
+		mse_cgroups_sweep(node->groups, &ignored);
 	return mse_store_status(node->store, app->id, &status, err);
 }
 

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "node/bundles.h"
 #include "node/supervisor.h"
+#include "shim/cgroup.h"
 #include "shim/weaker.h"
 #include "tee/sim_pki.h"
 
@@ -178,6 +179,18 @@ static int open_data(struct mse_node *node, const char *data, struct mse_error_i
 	return make_folders(node, err);
 }
 
+/* Before anything is made. Groups of shims that were killed go now; the shims that are started again find none. */
+static int find_groups(struct mse_node *node, struct mse_error_info *err)
+{
+	int result = mse_cgroups_find("/proc/self", &node->groups, err);
+
+	if (result == MSE_ERR_UNSUPPORTED && node->config->insecure_unlimited) {
+		node->weaker |= MSE_WEAKER_LIMITS;
+		return 0;
+	}
+	return result < 0 ? result : mse_cgroups_sweep(node->groups, err);
+}
+
 int mse_node_open(const char *data, const struct mse_node_config *config, struct mse_node **ret_node, struct mse_error_info *err)
 {
 	mse_cleanup(mse_node_freep) struct mse_node *node = calloc(1, sizeof *node);
@@ -187,12 +200,12 @@ int mse_node_open(const char *data, const struct mse_node_config *config, struct
 		return mse_fail_nomem(err);
 	node->lock_fd = -1;
 	/* This release has nothing better for anybody yet, and root alone can give apps users of their own. */
-	node->weaker = MSE_WEAKER_HOME | MSE_WEAKER_LIMITS | MSE_WEAKER_NETWORK | (geteuid() != 0 ? MSE_WEAKER_USER : 0);
+	node->weaker = MSE_WEAKER_HOME | MSE_WEAKER_NETWORK | (geteuid() != 0 ? MSE_WEAKER_USER : 0);
 	node->config = config;
 	node->claims = claims_new();
 	if (node->claims == NULL)
 		return mse_fail_nomem(err);
-	if ((result = open_data(node, data, err)) < 0 || (result = open_images(node, err)) < 0 ||
+	if ((result = find_groups(node, err)) < 0 || (result = open_data(node, data, err)) < 0 || (result = open_images(node, err)) < 0 ||
 	    (result = mse_sim_pki_ensure(node->sim, mse_time_now(), NULL, err)) < 0 || (result = mse_runtime_open(NULL, &node->runtime, err)) < 0 ||
 	    (result = remove_unknown_apps(node, err)) < 0 || (result = mse_bundles_sweep(node->bundles, true, err)) < 0)
 		return result;
@@ -206,6 +219,7 @@ void mse_node_free(struct mse_node *node)
 		return;
 	mse_supervisor_free(node->supervisor);
 	mse_store_close(node->store);
+	mse_cgroups_free(node->groups);
 	mse_runtime_free(node->runtime);
 	claims_free(node->claims);
 	mse_close(node->lock_fd);

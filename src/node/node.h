@@ -10,6 +10,7 @@
 #define MSE_NODE_API_VERSION 1
 #define MSE_NODE_TEE "sim"
 
+struct mse_cgroups;
 struct mse_claims;
 struct mse_supervisor;
 
@@ -24,6 +25,7 @@ struct mse_node {
 	struct mse_store *store;
 	struct mse_runtime *runtime;
 	struct mse_claims *claims;
+	struct mse_cgroups *groups; /* that limit apps; NULL: none, as the configuration allows */
 	uint32_t weaker; /* enum mse_weaker: what no app of this node has */
 	struct mse_supervisor *supervisor; /* NULL until it is started */
 };

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "node/bundles.h"
 #include "node/launch.h"
+#include "shim/cgroup.h"
 #include "tee/sim_pki.h"
 
 #define TICK_MS 1000
@@ -321,7 +322,8 @@ static void keep_house(struct mse_supervisor *supervisor, uint64_t now)
 	if (now >= supervisor->next_sweep) {
 		supervisor->next_sweep = now + SWEEP_MS;
 		if (mse_store_each(supervisor->node->store, NULL, NULL, sweep_app, supervisor, &err) < 0 ||
-		    mse_bundles_sweep(supervisor->node->bundles, false, &err) < 0)
+		    mse_bundles_sweep(supervisor->node->bundles, false, &err) < 0 ||
+		    (supervisor->node->groups != NULL && mse_cgroups_sweep(supervisor->node->groups, &err) < 0))
 			mse_log("cannot clear away what is old: %s", err.message);
 	}
 	if (now >= supervisor->next_pki) {

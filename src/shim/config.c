@@ -9,7 +9,7 @@
 #define VERSION 1
 
 static const char *const members[] = { "version", "instance_id", "image", "image_cache", "program", "lib_dir", "sim_dir", "uid", "gid", "port",
-	"expires_at", "log_size", "restart_failures", "restart_seconds", NULL };
+	"expires_at", "log_size", "restart_failures", "restart_seconds", "processes", "open_files", "insecure_unlimited", NULL };
 
 struct mse_shim_config *mse_shim_config_new(void)
 {
@@ -20,6 +20,8 @@ struct mse_shim_config *mse_shim_config_new(void)
 	config->log_size = MSE_SHIM_LOG_DEFAULT_SIZE;
 	config->restart_failures = MSE_SHIM_RESTART_DEFAULT_FAILURES;
 	config->restart_seconds = MSE_SHIM_RESTART_DEFAULT_SECONDS;
+	config->processes = MSE_NODE_DEFAULT_PROCESSES;
+	config->open_files = MSE_NODE_DEFAULT_OPEN_FILES;
 	return config;
 }
 
@@ -85,7 +87,10 @@ static int from_json(const json_t *root, const char *what, struct mse_shim_confi
 	    (result = mse_json_u64(root, "expires_at", what, 0, MSE_TIME_MAX, &expires_at, err)) < 0 ||
 	    (result = mse_json_u64(root, "log_size", what, MSE_SHIM_LOG_MIN_SIZE, MSE_SHIM_LOG_MAX_SIZE, &config->log_size, err)) < 0 ||
 	    (result = read_u32(root, "restart_failures", what, 1, MSE_RESTARTS_MAX_FAILURES, &config->restart_failures, err)) < 0 ||
-	    (result = read_u32(root, "restart_seconds", what, 1, 24 * 3600, &config->restart_seconds, err)) < 0)
+	    (result = read_u32(root, "restart_seconds", what, 1, 24 * 3600, &config->restart_seconds, err)) < 0 ||
+	    (result = read_u32(root, "processes", what, 1, MSE_NODE_MAX_PROCESSES, &config->processes, err)) < 0 ||
+	    (result = read_u32(root, "open_files", what, MSE_NODE_MIN_OPEN_FILES, MSE_NODE_MAX_OPEN_FILES, &config->open_files, err)) < 0 ||
+	    (result = mse_json_bool(root, "insecure_unlimited", what, &config->insecure_unlimited, err)) < 0)
 		return result;
 	if ((config->uid == 0) != (config->gid == 0))
 		return mse_fail(err, MSE_ERR_INPUT, "%s: 'uid' and 'gid' are given both, or both 0", what);
@@ -145,6 +150,9 @@ int mse_shim_config_write(const char *path, const struct mse_shim_config *config
 		{ "log_size", json_integer((json_int_t)config->log_size) },
 		{ "restart_failures", json_integer(config->restart_failures) },
 		{ "restart_seconds", json_integer(config->restart_seconds) },
+		{ "processes", json_integer(config->processes) },
+		{ "open_files", json_integer(config->open_files) },
+		{ "insecure_unlimited", json_boolean(config->insecure_unlimited) },
 	};
 	int result = 0;
 

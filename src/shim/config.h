@@ -3,15 +3,17 @@
  *
  *     {"version": 1, "instance_id": 64 hex digits, "image": PATH, "image_cache": PATH, "program": PATH, "lib_dir": PATH,
  *      "sim_dir": PATH, "uid": N, "gid": N, "port": N, "expires_at": SECONDS, "log_size": BYTES,
- *      "restart_failures": N, "restart_seconds": N}
+ *      "restart_failures": N, "restart_seconds": N, "processes": N, "open_files": N, "insecure_unlimited": bool}
  *
  * All members are required, others are refused; paths are absolute. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "config/node_config.h"
 #include "manifest/manifest.h"
 
 /* In the app's folder. msed writes the first four before it starts the shim, and never changes them while a shim runs. */
@@ -46,9 +48,13 @@ struct mse_shim_config {
 	uint64_t log_size; /* bytes of log to keep, MSE_SHIM_LOG_MIN_SIZE to MSE_SHIM_LOG_MAX_SIZE */
 	uint32_t restart_failures; /* so many ends of the enclave within ... */
 	uint32_t restart_seconds;  /* ... so many seconds: it is not restarted any more */
+	/* The node's own limits, beside those in the manifest. */
+	uint32_t processes;        /* processes and threads of the enclave */
+	uint32_t open_files;       /* descriptors */
+	bool insecure_unlimited;   /* without control groups, run without limits */
 };
 
-/* With the defaults for log and restarts. NULL when memory is out. */
+/* With the defaults for log, restarts, and the node's own limits. NULL when memory is out. */
 struct mse_shim_config *mse_shim_config_new(void);
 void mse_shim_config_free(struct mse_shim_config *config);
 MSE_DEFINE_CLEANUP(struct mse_shim_config, mse_shim_config_free)

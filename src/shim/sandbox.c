@@ -27,7 +27,6 @@
 #define MAX_DATA 5
 /* Above every descriptor that has a fixed number. */
 #define PARKING_FD 64
-#define MAX_OPEN_FILES 8192u
 #define MAX_HOST_FILE_SIZE ((size_t)64 * 1024)
 #define MAX_DIR_ENTRIES 4096
 #define MIN_VOLUME_SIZE ((uint64_t)1024 * 1024)
@@ -307,14 +306,14 @@ static int drop_privileges(const struct mse_shim_config *config, pid_t parent, s
 	return 0;
 }
 
-static int lower_limits(struct mse_error_info *err)
+static int lower_limits(const struct mse_shim_config *config, struct mse_error_info *err)
 {
 	struct rlimit files, none = { 0, 0 };
 
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
 		return mse_fail_errno(err, "cannot read the limit of open files");
-	if (files.rlim_max > MAX_OPEN_FILES)
-		files.rlim_max = MAX_OPEN_FILES;
+	if (files.rlim_max > config->open_files)
+		files.rlim_max = config->open_files;
 	files.rlim_cur = files.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
 		return mse_fail_errno(err, "cannot lower limits");
@@ -364,7 +363,7 @@ static int run(struct sandbox *box, const struct mse_sandbox_descriptors *descri
 	if ((result = mse_sandbox_mount(box->config, box->inputs, box->volumes, &box->sources, err)) < 0 || (result = gather(box)) < 0)
 		return result;
 	snprintf(number, sizeof number, "%d", add_data(box, mse_buffer_data(box->args), mse_buffer_size(box->args)));
-	if ((result = box->result) < 0 || (result = arrange_descriptors(box, descriptors, err)) < 0 || (result = lower_limits(err)) < 0 ||
+	if ((result = box->result) < 0 || (result = arrange_descriptors(box, descriptors, err)) < 0 || (result = lower_limits(box->config, err)) < 0 ||
 	    (result = drop_privileges(box->config, parent, err)) < 0)
 		return result;
 	execve(MSE_BWRAP, argv, no_environment);
@@ -372,7 +371,7 @@ static int run(struct sandbox *box, const struct mse_sandbox_descriptors *descri
 }
 
 int mse_sandbox_start(const struct mse_shim_config *config, bool host_root, const struct mse_shim_inputs *inputs,
-	const struct mse_sandbox_descriptors *descriptors, pid_t *ret_pid, struct mse_error_info *err)
+	const struct mse_sandbox_descriptors *descriptors, const struct mse_cgroup *group, pid_t *ret_pid, struct mse_error_info *err)
 {
 	pid_t parent = getpid(), pid;
 
@@ -385,7 +384,8 @@ int mse_sandbox_start(const struct mse_shim_config *config, bool host_root, cons
 		struct mse_error_info child_err = { 0 };
 		struct sandbox box = { .config = config, .inputs = inputs, .err = &child_err };
 
-		if (dup2(descriptors->messages, STDERR_FILENO) >= 0)
+		/* In the group from its first moment on, so that whatever is made for the app counts as the app's. */
+		if (dup2(descriptors->messages, STDERR_FILENO) >= 0 && mse_cgroup_enter_enclave(group, &child_err) == 0)
 			run(&box, descriptors, parent, &child_err);
 		dprintf(STDERR_FILENO, "mse-shim: %s\n", child_err.message);
 		_exit(125);

@@ -17,6 +17,7 @@
 #include "shim/control.h"
 #include "shim/control_server.h"
 #include "shim/health.h"
+#include "shim/limits.h"
 #include "shim/restarts.h"
 #include "shim/run.h"
 #include "shim/sandbox.h"
@@ -48,6 +49,7 @@ struct shim {
 	struct mse_shim_inputs *inputs;
 	struct mse_sim_platform *platform;
 	struct mse_health *health;
+	struct mse_limits *limits;
 	struct mse_channel_services services;
 	struct mse_restarts restarts;
 	struct mse_shim_status status;
@@ -287,7 +289,7 @@ static void restart_later(struct shim *shim)
 static void on_enclave_ended(void *context, enum mse_enclave_status failure)
 {
 	struct shim *shim = context;
-	const char *reason = reason_of(failure);
+	const char *exceeded = shim->limits == NULL ? NULL : mse_limits_exceeded(shim->limits), *reason = exceeded != NULL ? exceeded : reason_of(failure);
 
 	mse_health_stop(shim->health);
 	shim->status.enclave_pid = 0;
@@ -309,6 +311,11 @@ static void on_enclave_status(void *context, enum mse_enclave_status told)
 	shim->status.provisioned = told != MSE_ENCLAVE_WAITING;
 	if (told == MSE_ENCLAVE_SERVING && shim->status.state == MSE_SHIM_RUNNING)
 		return;
+	/* Its owner may let it wait for long. */
+	if (told == MSE_ENCLAVE_WAITING)
+		mse_limits_settle(shim->limits);
+	else
+		mse_limits_boost(shim->limits);
 	if (told == MSE_ENCLAVE_SERVING)
 		mse_health_start(shim->health);
 	else
@@ -320,7 +327,10 @@ static void on_enclave_status(void *context, enum mse_enclave_status told)
 
 static void on_healthy(void *context)
 {
-	set_state(context, MSE_SHIM_RUNNING, "");
+	struct shim *shim = context;
+
+	mse_limits_settle(shim->limits);
+	set_state(shim, MSE_SHIM_RUNNING, "");
 }
 
 static void on_metrics(void *context, const struct mse_shim_metrics *metrics)
@@ -379,7 +389,8 @@ static void start_enclave(struct shim *shim)
 	struct mse_error_info err;
 
 	shim->status.metrics = (struct mse_shim_metrics){ .log_lost = shim->services.log_lost };
-	if (mse_run_start(shim->run, shim->inputs, shim->listener, &err) == 0)
+	mse_limits_boost(shim->limits);
+	if (mse_run_start(shim->run, shim->inputs, mse_limits_group(shim->limits), shim->listener, &err) == 0)
 		return;
 	mse_log("cannot start the enclave: %s", err.message);
 	on_enclave_ended(shim, 0);
@@ -453,6 +464,9 @@ static int prepare(struct shim *shim, struct mse_error_info *err)
 	if ((result = mse_sim_pki_load(config->sim_dir, &shim->platform, err)) < 0)
 		return result;
 	shim->services.platform = shim->platform;
+	if ((result = mse_limits_new(shim->base, config, manifest, &shim->limits, err)) < 0)
+		return result;
+	shim->status.weaker &= ~(uint32_t)(mse_limits_group(shim->limits) != NULL ? MSE_WEAKER_LIMITS : 0);
 	if ((result = mse_log_file_open(MSE_SHIM_LOG_FILE, config->log_size, &shim->services.log, err)) < 0 ||
 	    (result = mse_health_new(shim->base, config->port, manifest->tls_names[0], manifest->healthcheck_endpoint, on_healthy, shim, &shim->health,
 		     err)) < 0)
@@ -496,6 +510,7 @@ static void clear(struct shim *shim)
 
 	mse_health_free(shim->health);
 	mse_run_free(shim->run);
+	mse_limits_free(shim->limits);
 	mse_control_server_free(shim->control);
 	for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
 		if (events[i] != NULL)

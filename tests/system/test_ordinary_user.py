@@ -29,7 +29,7 @@ def prefix():
 
 class UserNode(mse.Node):
     def __init__(self, folder, prefix):
-        super().__init__(folder, f'images = "{folder}/data/images"\n')
+        super().__init__(folder, f'images = "{folder}/data/images"\n[limits]\ninsecure_unlimited = true\n')
         self.bin = prefix / "bin"
         os.chown(self.folder, USER, USER)
         self.config.chmod(0o644)

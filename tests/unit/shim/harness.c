@@ -16,6 +16,7 @@
 #include "base/view.h"
 #include "bundle/tree_scan.h"
 #include "crypto/hash.h"
+#include "shim/cgroup.h"
 #include "shim/log_file.h"
 #include "tee/sim_pki.h"
 
@@ -100,7 +101,8 @@ static void make_manifest(struct app *app, const char *words)
 {
 	struct mse_manifest *manifest = mse_manifest_new();
 
-	memset(manifest->instance_id, 0x42, sizeof manifest->instance_id);
+	/* Control groups are named by it, for the whole machine. */
+	assert_int_equal(getrandom(manifest->instance_id, sizeof manifest->instance_id, 0), sizeof manifest->instance_id);
 	manifest->runtime_security_version = 7;
 	manifest->runtime_file_count = 2;
 	manifest->runtime_files[0].name = copy_text("libtest.so");
@@ -137,6 +139,8 @@ static void make_config(struct app *app)
 	config->uid = config->gid = app->user == 0 ? APP_UID : 0;
 	config->port = free_port();
 	config->restart_failures = 3;
+	/* Nobody gives an ordinary user control groups here. */
+	config->insecure_unlimited = app->user != 0;
 	app->config = config;
 }
 
@@ -385,6 +389,15 @@ void stop(struct app *app)
 	assert_int_equal(wait_for_exit(app), 0);
 }
 
+/* Those of shims that were killed. */
+static void sweep_groups(void)
+{
+	mse_cleanup(mse_cgroups_freep) struct mse_cgroups *groups = NULL;
+
+	if (mse_cgroups_find("/proc/self", &groups, &err) == 0)
+		assert_works(mse_cgroups_sweep(groups, &err));
+}
+
 /* Also for an app whose shim has ended; nothing may be left. */
 void end(struct app *app)
 {
@@ -394,6 +407,7 @@ void end(struct app *app)
 	if (app->shim > 0) {
 		kill(app->shim, SIGKILL);
 		wait_for_exit(app);
+		sweep_groups();
 	}
 	expect_gone(enclave);
 	log = shim_log(app);
