@@ -9,7 +9,7 @@
 
 /* Messages quote names and texts of others, and end up on terminals and in JSON: no control characters, and UTF-8 only, also
  * where the end was cut off. */
-static void make_printable(char *message)
+void mse_make_printable(char *message)
 {
 	for (char *p = message; *p != 0;) {
 		size_t left = strnlen(p, 4), size = 1;
@@ -35,7 +35,7 @@ int mse_fail(struct mse_error_info *err, int code, const char *format, ...)
 		va_start(args, format);
 		vsnprintf(err->message, sizeof err->message, format, args);
 		va_end(args);
-		make_printable(err->message);
+		mse_make_printable(err->message);
 		err->code = code;
 	}
 	return code;
@@ -72,7 +72,7 @@ int mse_fail_errno(struct mse_error_info *err, const char *format, ...)
 		va_end(args);
 		used = strlen(err->message);
 		snprintf(err->message + used, sizeof err->message - used, ": %s", strerror(number));
-		make_printable(err->message);
+		mse_make_printable(err->message);
 		err->code = code;
 	}
 	return code;
@@ -98,7 +98,7 @@ int mse_context(struct mse_error_info *err, const char *format, ...)
 	if (snprintf(whole, sizeof whole, "%s: %s", before, err->message) < 0)
 		return err->code;
 	memcpy(err->message, whole, sizeof err->message);
-	make_printable(err->message);
+	mse_make_printable(err->message);
 	return err->code;
 }
 

@@ -38,6 +38,9 @@ int mse_fail_errno(struct mse_error_info *err, const char *format, ...) __attrib
 
 int mse_fail_nomem(struct mse_error_info *err);
 
+/* What every message goes through: other bytes than UTF-8 and control characters but line feeds and tabs become '?'. */
+void mse_make_printable(char *text);
+
 /* Puts "<formatted>: " before the message already in *err, and returns err->code. */
 int mse_context(struct mse_error_info *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -209,10 +209,13 @@ int mse_path_join(const char *dir, const char *name, char **ret_path, struct mse
 
 int mse_file_lock(const char *path, int *ret_fd, struct mse_error_info *err)
 {
-	mse_autoclose int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	mse_autoclose int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	struct stat status;
 
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &status) < 0)
 		return mse_fail_errno(err, "cannot open lock '%s'", path);
+	if (!S_ISREG(status.st_mode))
+		return mse_fail(err, MSE_ERR_INPUT, "lock '%s' is not a regular file; remove it", path);
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno == EWOULDBLOCK)
 			return mse_fail(err, MSE_ERR_EXISTS, "another process holds '%s'", path);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,17 +28,21 @@ static int open_shim_log(const char *app_dir, int *ret_fd, struct mse_error_info
 {
 	mse_autofree char *path = NULL;
 	int result = mse_path_join(app_dir, MSE_APP_SHIM_LOG, &path, err);
-	off_t size;
+	mse_autoclose int fd = -1;
+	struct stat status;
 
 	if (result < 0)
 		return result;
-	*ret_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (*ret_fd < 0)
+	/* O_NONBLOCK: a fifo put in place of the file must not hold us up. */
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	if (fd < 0 || fstat(fd, &status) < 0)
 		return mse_fail_errno(err, "cannot open '%s'", path);
+	if (!S_ISREG(status.st_mode))
+		return mse_fail(err, MSE_ERR_INPUT, "'%s' is not a regular file; remove it", path);
 	/* A shim that fails again and again must not fill the disk. */
-	size = lseek(*ret_fd, 0, SEEK_END);
-	if (size > MAX_SHIM_LOG && ftruncate(*ret_fd, 0) < 0)
+	if (status.st_size > MAX_SHIM_LOG && ftruncate(fd, 0) < 0)
 		return mse_fail_errno(err, "cannot cut '%s'", path);
+	*ret_fd = mse_steal_fd(&fd);
 	return 0;
 }
 
@@ -82,7 +87,7 @@ int mse_shim_start(const struct mse_runtime *runtime, const char *app_dir, struc
 	return errno != 0 ? mse_fail_errno(err, "cannot start '%s'", mse_runtime_shim(runtime)) : 0;
 }
 
-/* After the final status: until the shim has let go of the folder and of the port. */
+/* After the final status: until the shim has let go of the folder and of the port, which takes it no time at all. */
 static void await_end(int fd, uint64_t deadline, struct mse_buffer *pending)
 {
 	struct mse_error_info ignored;
@@ -131,7 +136,8 @@ static int remove_file(const char *app_dir, const char *name, struct mse_error_i
 
 	if (result < 0)
 		return result;
-	return unlink(path) < 0 && errno != ENOENT ? mse_fail_errno(err, "cannot remove '%s'", path) : 0;
+	/* Whatever somebody has put in its place. */
+	return mse_tree_remove(path, err);
 }
 
 int mse_app_bury(struct mse_node *node, const struct mse_app *app, const char *reason, struct mse_error_info *err)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "base/buffer.h"
 #include "base/file.h"
@@ -16,13 +17,20 @@
 #define READS_PER_TURN 4
 #define FRAMES_PER_TURN 64
 
-#define LOG_RECORD_COST 256u
-#define LOG_BURST ((uint64_t)4 * 1024 * 1024)
-#define LOG_PER_SECOND ((uint64_t)1024 * 1024)
-#define SAVE_BURST 16u
-#define SAVES_PER_SECOND 1u
-#define COMPLAINT_BURST 10u
-#define COMPLAINTS_PER_SECOND 1u
+#define LOG_RECORD_COST 256
+#define LOG_BURST (4 * 1024 * 1024)
+#define LOG_PER_SECOND (1024 * 1024)
+/* The largest state can be saved at once. */
+#define SAVE_COST (1024 * 1024)
+#define SAVE_BURST ((int64_t)MSE_SEALED_STATE_MAX_SIZE + 8 * SAVE_COST)
+#define SAVE_PER_SECOND (1024 * 1024)
+/* An enclave has a limit of CPU; what it has done here does not count there, so it is little. */
+#define WORK_BURST_US 1000000
+#define WORK_US_PER_SECOND 150000
+/* What a turn costs beside its callback. */
+#define WORK_US_PER_TURN 20
+#define COMPLAINT_BURST 10
+#define COMPLAINTS_PER_SECOND 1
 
 #define METRICS_SIZE (5u * 8)
 
@@ -30,6 +38,7 @@ struct mse_channel_server {
 	int fd;
 	struct event *readable;
 	struct event *writable;
+	struct event *pause; /* pending while nothing is read, because the enclave has had its share of this process */
 	struct mse_buffer *in;
 	struct mse_buffer *out;
 	struct mse_channel_services *services;
@@ -59,32 +68,14 @@ static const char fault_frame[] = "a frame of an unknown kind or of a wrong size
 static const char fault_status[] = "a status that does not exist";
 static const char fault_socket[] = "the channel failed";
 
-/* Takes cost out, or returns false. */
-static bool take_allowance(struct mse_allowance *allowance, uint64_t cost, uint64_t now_ms)
-{
-	uint64_t passed = now_ms - allowance->filled_at, earned;
-
-	/* Beyond this the allowance is full anyway, and the product below cannot overflow. */
-	if (passed > 3600 * 1000)
-		passed = 3600 * 1000;
-	earned = passed * allowance->per_second / 1000;
-	if (earned > 0) {
-		allowance->left = earned > allowance->capacity - allowance->left ? allowance->capacity : allowance->left + earned;
-		allowance->filled_at = now_ms;
-	}
-	if (cost > allowance->left)
-		return false;
-	allowance->left -= cost;
-	return true;
-}
-
 void mse_channel_services_init(struct mse_channel_services *services)
 {
 	uint64_t now = mse_monotonic_ms();
 
-	services->log_allowance = (struct mse_allowance){ LOG_BURST, LOG_PER_SECOND, LOG_BURST, now };
-	services->save_allowance = (struct mse_allowance){ SAVE_BURST, SAVES_PER_SECOND, SAVE_BURST, now };
-	services->complaint_allowance = (struct mse_allowance){ COMPLAINT_BURST, COMPLAINTS_PER_SECOND, COMPLAINT_BURST, now };
+	services->log_allowance = mse_allowance_of(LOG_BURST, LOG_PER_SECOND, now);
+	services->save_allowance = mse_allowance_of(SAVE_BURST, SAVE_PER_SECOND, now);
+	services->work_allowance = mse_allowance_of(WORK_BURST_US, WORK_US_PER_SECOND, now);
+	services->complaint_allowance = mse_allowance_of(COMPLAINT_BURST, COMPLAINTS_PER_SECOND, now);
 }
 
 /* Sends what the socket takes. While something is left, no further question is read. */
@@ -107,7 +98,7 @@ static int flush(struct mse_channel_server *server)
 		mse_buffer_consume(server->out, (size_t)sent);
 	}
 	event_del(server->writable);
-	return event_add(server->readable, NULL);
+	return evtimer_pending(server->pause, NULL) ? 0 : event_add(server->readable, NULL);
 }
 
 static int reply(struct mse_channel_server *server, enum mse_frame_type type, const void *payload, size_t size, struct mse_error_info *err)
@@ -130,7 +121,7 @@ static int refuse(struct mse_channel_server *server, const char *reason, struct 
 /* The same for a failure of the host's, which its log tells in full. */
 static int refuse_for(struct mse_channel_server *server, const char *reason, const struct mse_error_info *why, struct mse_error_info *err)
 {
-	if (take_allowance(&server->services->complaint_allowance, 1, mse_monotonic_ms()))
+	if (mse_allowance_take(&server->services->complaint_allowance, 1, mse_monotonic_ms()))
 		mse_log("%s: %s", reason, why->message);
 	return refuse(server, reason, err);
 }
@@ -197,7 +188,7 @@ static int save_state(struct mse_channel_server *server, struct mse_view payload
 
 	if (server->services->closing)
 		return refuse(server, "the app is being stopped", err);
-	if (!take_allowance(&server->services->save_allowance, 1, mse_monotonic_ms()))
+	if (!mse_allowance_take(&server->services->save_allowance, (int64_t)payload.size + SAVE_COST, mse_monotonic_ms()))
 		return refuse(server, "state is saved too often", err);
 	if (mse_file_write(MSE_SHIM_SEALED_FILE, payload.data, payload.size, 0600, &why) < 0)
 		return refuse_for(server, "the sealed state cannot be written", &why, err);
@@ -208,13 +199,13 @@ static void keep_record(struct mse_channel_services *services, struct mse_view r
 {
 	struct mse_error_info why;
 
-	if (!take_allowance(&services->log_allowance, record.size + LOG_RECORD_COST, mse_monotonic_ms())) {
+	if (!mse_allowance_take(&services->log_allowance, (int64_t)record.size + LOG_RECORD_COST, mse_monotonic_ms())) {
 		services->log_lost++;
 		return;
 	}
 	if (mse_log_file_append(services->log, record.data, record.size, &why) < 0) {
 		services->log_lost++;
-		if (take_allowance(&services->complaint_allowance, 1, mse_monotonic_ms()))
+		if (mse_allowance_take(&services->complaint_allowance, 1, mse_monotonic_ms()))
 			mse_log("a log record is lost: %s", why.message);
 	}
 }
@@ -356,30 +347,81 @@ static const char *handle_frames(struct mse_channel_server *server, bool *ret_re
 	return fault;
 }
 
-static void on_event(evutil_socket_t fd, short what, void *argument)
+/* One turn; *ret_rest tells that another is due at once. Returns false at the channel's end, with a fault or none. */
+static bool take_turn(struct mse_channel_server *server, bool *ret_rest, const char **ret_fault)
 {
-	struct mse_channel_server *server = argument;
-	const char *fault;
-	bool rest = false, ended = false;
+	const char *fault = handle_frames(server, ret_rest);
+	bool ended = false;
 
-	(void)fd;
-	if ((what & EV_WRITE) != 0 && flush(server) < 0) {
-		server->events->closed(server->context, fault_socket);
-		return;
-	}
-	fault = handle_frames(server, &rest);
-	for (unsigned i = 0; i < READS_PER_TURN && fault == NULL && !rest && !ended && mse_buffer_size(server->out) == 0; i++) {
+	for (unsigned i = 0; i < READS_PER_TURN && fault == NULL && !*ret_rest && !ended && mse_buffer_size(server->out) == 0; i++) {
 		int got = read_some(server);
 
 		if (got == 0)
 			break;
 		ended = got < 0;
 		if (got > 0)
-			fault = handle_frames(server, &rest);
+			fault = handle_frames(server, ret_rest);
 	}
-	if (fault != NULL || ended)
+	*ret_fault = fault;
+	return fault == NULL && !ended;
+}
+
+static int64_t cpu_us(void)
+{
+	struct timespec used;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	return (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
+}
+
+/* Charges the enclave for what it made this process do, and lets it wait when that is more than its share. */
+static bool has_to_wait(struct mse_channel_server *server, int64_t begun_us)
+{
+	struct mse_allowance *allowance = &server->services->work_allowance;
+	uint64_t now = mse_monotonic_ms(), wait;
+	struct timeval pause;
+
+	mse_allowance_charge(allowance, cpu_us() - begun_us + WORK_US_PER_TURN, now);
+	wait = mse_allowance_wait_ms(allowance, now);
+	if (wait == 0)
+		return false;
+	pause = (struct timeval){ .tv_sec = (time_t)(wait / 1000), .tv_usec = (suseconds_t)(wait % 1000) * 1000 };
+	event_del(server->readable);
+	event_add(server->pause, &pause);
+	return true;
+}
+
+static void on_event(evutil_socket_t fd, short what, void *argument)
+{
+	struct mse_channel_server *server = argument;
+	int64_t begun = cpu_us();
+	const char *fault = NULL;
+	bool rest = false;
+
+	(void)fd;
+	if ((what & EV_WRITE) != 0 && flush(server) < 0) {
+		server->events->closed(server->context, fault_socket);
+		return;
+	}
+	if (evtimer_pending(server->pause, NULL))
+		return;
+	if (!take_turn(server, &rest, &fault)) {
 		server->events->closed(server->context, fault);
-	else if (rest)
+		return;
+	}
+	if (!has_to_wait(server, begun) && rest)
+		event_active(server->readable, EV_TIMEOUT, 0);
+}
+
+static void on_pause_over(evutil_socket_t fd, short what, void *argument)
+{
+	struct mse_channel_server *server = argument;
+
+	(void)fd;
+	(void)what;
+	if (mse_buffer_size(server->out) == 0 && event_add(server->readable, NULL) < 0)
+		server->events->closed(server->context, fault_socket);
+	else
 		event_active(server->readable, EV_TIMEOUT, 0);
 }
 
@@ -400,7 +442,9 @@ int mse_channel_server_new(struct event_base *base, int fd, struct mse_channel_s
 	server->out = mse_buffer_new(MSE_CHANNEL_HEAD_SIZE + MSE_CHANNEL_MAX_PAYLOAD);
 	server->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_event, server);
 	server->writable = event_new(base, fd, EV_WRITE | EV_PERSIST, on_event, server);
-	if (server->in == NULL || server->out == NULL || server->readable == NULL || server->writable == NULL)
+	server->pause = evtimer_new(base, on_pause_over, server);
+	if (server->in == NULL || server->out == NULL || server->readable == NULL || server->writable == NULL ||
+	    server->pause == NULL)
 		return mse_fail_nomem(err);
 	if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0 || evutil_make_socket_nonblocking(fd) < 0)
 		return mse_fail_errno(err, "cannot prepare the channel");
@@ -419,6 +463,8 @@ void mse_channel_server_free(struct mse_channel_server *server)
 		event_free(server->readable);
 	if (server->writable != NULL)
 		event_free(server->writable);
+	if (server->pause != NULL)
+		event_free(server->pause);
 	mse_buffer_free(server->in);
 	mse_buffer_free(server->out);
 	mse_close(server->fd);

@@ -7,20 +7,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/allowance.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "shim/control.h"
 #include "shim/log_file.h"
 #include "tee/channel.h"
 #include "tee/sim_cpu.h"
-
-/* An allowance that fills up again: what comes faster is turned away. */
-struct mse_allowance {
-	uint64_t capacity;
-	uint64_t per_second;
-	uint64_t left;
-	uint64_t filled_at; /* ms, monotonic */
-};
 
 /* What all enclave processes of an app share, one after the other. Owned by the caller. */
 struct mse_channel_services {
@@ -31,7 +24,8 @@ struct mse_channel_services {
 	struct mse_log_file *log;
 	uint64_t log_lost;
 	struct mse_allowance log_allowance;  /* bytes, with MSE_LOG_RECORD_COST for each record */
-	struct mse_allowance save_allowance; /* times that the state is saved */
+	struct mse_allowance save_allowance; /* bytes of state that are written down, with a price for each time */
+	struct mse_allowance work_allowance; /* microseconds of this process's CPU; beyond it an enclave waits */
 	struct mse_allowance complaint_allowance; /* lines in the shim's own log about what an enclave asked for */
 	bool closing; /* no state is saved any more: it is about to be destroyed */
 };

@@ -178,12 +178,15 @@ int mse_shim_connect(const char *app_dir, int *ret_fd, struct mse_error_info *er
 		return mse_fail_errno(err, "cannot open folder '%s'", app_dir);
 	/* The address of a Unix socket has room for 107 bytes, an app's folder may be longer. */
 	snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/" MSE_SHIM_CONTROL_SOCKET, dir);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* Not to be held up by one that is stopped, or does not read. */
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return mse_fail_errno(err, "cannot create a socket");
 	if (connect(fd, (const struct sockaddr *)&address, sizeof address) < 0) {
 		if (errno == ECONNREFUSED)
 			return mse_fail(err, MSE_ERR_CLOSED, "no shim is running in '%s'", app_dir);
+		if (errno == EAGAIN)
+			return mse_fail(err, MSE_ERR_TIMEOUT, "the shim in '%s' takes no connections: too many wait for it already", app_dir);
 		return mse_fail_errno(err, "cannot connect to the shim in '%s'", app_dir);
 	}
 	if ((result = mse_peer_user(fd, &user, err)) < 0)
@@ -220,6 +223,8 @@ int mse_shim_send_stop(int fd, const char *reason, struct mse_error_info *err)
 			continue;
 		if (sent < 0 && (errno == EPIPE || errno == ECONNRESET))
 			return mse_fail(err, MSE_ERR_CLOSED, "the shim closed the connection");
+		if (sent < 0 && errno == EAGAIN)
+			return mse_fail(err, MSE_ERR_TIMEOUT, "the shim does not read what it is sent");
 		if (sent < 0)
 			return mse_fail_errno(err, "cannot send to the shim");
 		rest += sent;

@@ -1,24 +1,36 @@
 #include "shim/health.h"
 
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/http.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/allowance.h"
 #include "base/text.h"
 
 #define EAGER_MS 10u
 #define EAGER_POLLS 100u
 #define MAX_WAIT_MS 5000u
 #define TIMEOUT_SECONDS 5
+/* Of a whole request, however slowly or endlessly it is answered. */
+#define POLL_TIMEOUT_MS 10000u
+/* An application can say again and again that it serves; what the eager polls cost is not to be had without end. */
+#define POLL_BURST (3 * EAGER_POLLS)
+#define POLLS_PER_SECOND 2
+#define BYTES_PER_SECOND ((size_t)512 * 1024)
+#define BYTES_BURST ((size_t)2 * 1024 * 1024)
 #define MAX_BODY_SIZE (1024 * 1024)
 #define MAX_HEADERS_SIZE (64 * 1024)
 
 struct mse_health {
 	struct event_base *base;
 	struct event *timer;
+	struct event *deadline;
+	struct ev_token_bucket_cfg *pace;
+	struct mse_allowance allowance;
 	SSL_CTX *tls;
 	struct evhttp_connection *connection;
 	uint16_t port;
@@ -85,6 +97,10 @@ static struct bufferevent *open_tls(struct mse_health *health)
 		return NULL;
 	}
 	bufferevent_openssl_set_allow_dirty_shutdown(stream, 1);
+	if (bufferevent_set_rate_limit(stream, health->pace) < 0) {
+		bufferevent_free(stream);
+		return NULL;
+	}
 	return stream;
 }
 
@@ -127,10 +143,26 @@ static int ask(struct mse_health *health)
 
 static void drop_connection(struct mse_health *health)
 {
+	event_del(health->deadline);
 	if (health->connection != NULL)
 		evhttp_connection_free(health->connection);
 	health->connection = NULL;
 }
+
+static void on_deadline(evutil_socket_t fd, short what, void *argument)
+{
+	struct mse_health *health = argument;
+
+	(void)fd;
+	(void)what;
+	/* Its answer would come to nothing: on_answer() is not called for what is dropped here. */
+	drop_connection(health);
+	health->status = 0;
+	if (health->asking)
+		not_healthy(health);
+}
+
+static const struct timeval poll_timeout = { .tv_sec = POLL_TIMEOUT_MS / 1000 };
 
 static void on_timer(evutil_socket_t fd, short what, void *argument)
 {
@@ -141,8 +173,16 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 	/* The connection of the last request, which could not be freed while that was being answered. */
 	drop_connection(health);
 	health->status = 0;
-	if (health->asking && ask(health) < 0)
+	if (!health->asking)
+		return;
+	if (!mse_allowance_take(&health->allowance, 1, mse_monotonic_ms())) {
+		ask_later(health, MAX_WAIT_MS);
+		return;
+	}
+	if (ask(health) < 0)
 		not_healthy(health);
+	else
+		event_add(health->deadline, &poll_timeout);
 }
 
 int mse_health_new(struct event_base *base, uint16_t port, const char *host, const char *endpoint, mse_health_on_ok *on_ok, void *context,
@@ -160,9 +200,15 @@ int mse_health_new(struct event_base *base, uint16_t port, const char *host, con
 	if ((result = mse_strdup(host, &health->host, err)) < 0 || (result = mse_strdup(endpoint, &health->endpoint, err)) < 0)
 		return result;
 	health->timer = evtimer_new(base, on_timer, health);
+	health->deadline = evtimer_new(base, on_deadline, health);
+	health->pace = ev_token_bucket_cfg_new(BYTES_PER_SECOND, BYTES_BURST, BYTES_PER_SECOND, BYTES_BURST, NULL);
+	health->allowance = mse_allowance_of(POLL_BURST, POLLS_PER_SECOND, mse_monotonic_ms());
 	health->tls = SSL_CTX_new(TLS_client_method());
-	if (health->timer == NULL || health->tls == NULL)
+	if (health->timer == NULL || health->deadline == NULL || health->pace == NULL || health->tls == NULL)
 		return mse_fail_nomem(err);
+	/* What enclaves speak; it has no renegotiation either. */
+	if (SSL_CTX_set_min_proto_version(health->tls, TLS1_3_VERSION) != 1)
+		return mse_fail(err, MSE_ERR_INTERNAL, "cannot prepare TLS for health checks");
 	SSL_CTX_set_verify(health->tls, SSL_VERIFY_NONE, NULL);
 	SSL_CTX_set_session_cache_mode(health->tls, SSL_SESS_CACHE_OFF);
 	*ret_health = mse_steal(health);
@@ -174,9 +220,14 @@ void mse_health_free(struct mse_health *health)
 	if (health == NULL)
 		return;
 	health->asking = false;
-	drop_connection(health);
+	if (health->connection != NULL)
+		drop_connection(health);
 	if (health->timer != NULL)
 		event_free(health->timer);
+	if (health->deadline != NULL)
+		event_free(health->deadline);
+	if (health->pace != NULL)
+		ev_token_bucket_cfg_free(health->pace);
 	SSL_CTX_free(health->tls);
 	free(health->host);
 	free(health->endpoint);

@@ -32,31 +32,46 @@ void mse_shim_inputs_free(struct mse_shim_inputs *inputs)
 	free(inputs);
 }
 
-/* Opens a regular file, following links (the runtime may be installed through them), and compares what the descriptor reads. */
-static int open_and_compare(struct mse_shim_file *file, const uint8_t expected[static MSE_SHA256_SIZE], const char *what, struct mse_error_info *err)
+static int compare(const struct mse_shim_file *file, const uint8_t expected[static MSE_SHA256_SIZE], const char *what, struct mse_error_info *err)
 {
 	uint8_t digest[MSE_SHA256_SIZE];
-	struct stat status;
 	int result;
 
-	file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (file->fd < 0)
-		return mse_fail_errno(err, "%s cannot be opened", what);
-	if (fstat(file->fd, &status) < 0 || !S_ISREG(status.st_mode))
-		return mse_fail(err, MSE_ERR_CRYPTO, "%s is not a regular file", what);
-	result = mse_sha256_fd(file->fd, digest, NULL, err);
-	if (result < 0)
+	if (lseek(file->fd, 0, SEEK_SET) < 0)
+		return mse_fail_errno(err, "%s cannot be read", what);
+	if ((result = mse_sha256_fd(file->fd, digest, NULL, err)) < 0)
 		return mse_context(err, "%s", what);
 	if (memcmp(digest, expected, sizeof digest) != 0)
 		return mse_fail(err, MSE_ERR_CRYPTO, "%s is not the one that the manifest names", what);
 	return 0;
 }
 
+/* Opens a regular file, following links (the runtime may be installed through them), and compares what the descriptor reads. */
+static int open_and_compare(struct mse_shim_file *file, const uint8_t expected[static MSE_SHA256_SIZE], const char *what, struct mse_error_info *err)
+{
+	struct stat status;
+
+	file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (file->fd < 0)
+		return mse_fail_errno(err, "%s cannot be opened", what);
+	if (fstat(file->fd, &status) < 0 || !S_ISREG(status.st_mode))
+		return mse_fail(err, MSE_ERR_CRYPTO, "%s is not a regular file", what);
+	return compare(file, expected, what, err);
+}
+
+#define WHAT_SIZE 160
+static const char what_bundle[] = "the bundle";
+
+static void name_runtime_file(char what[static WHAT_SIZE], const struct mse_named_digest *named)
+{
+	snprintf(what, WHAT_SIZE, "runtime file '%s'", named->name);
+}
+
 static int check_bundle(struct mse_shim_inputs *inputs, struct mse_error_info *err)
 {
 	int result = mse_strdup(MSE_SHIM_BUNDLE_FILE, &inputs->bundle.path, err);
 
-	if (result < 0 || (result = open_and_compare(&inputs->bundle, inputs->manifest->bundle_sha256, "the bundle", err)) < 0)
+	if (result < 0 || (result = open_and_compare(&inputs->bundle, inputs->manifest->bundle_sha256, what_bundle, err)) < 0)
 		return result;
 	/* It is sealed, and the app's folder is closed: the enclave reads it as another user. */
 	if (fchmod(inputs->bundle.fd, 0444) < 0)
@@ -74,9 +89,9 @@ static int check_runtime(const struct mse_shim_config *config, struct mse_shim_i
 		const struct mse_named_digest *named = &manifest->runtime_files[i];
 		struct mse_shim_file *file = &inputs->runtime[i];
 		bool is_program = strcmp(named->name, MSE_ENCLAVE_PROGRAM_NAME) == 0;
-		char what[160];
+		char what[WHAT_SIZE];
 
-		snprintf(what, sizeof what, "runtime file '%s'", named->name);
+		name_runtime_file(what, named);
 		inputs->runtime_count++;
 		if ((result = mse_strdup(named->name, &file->name, err)) < 0)
 			return result;
@@ -90,7 +105,7 @@ static int check_runtime(const struct mse_shim_config *config, struct mse_shim_i
 	return 0;
 }
 
-int mse_shim_inputs_check_image(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs, struct mse_error_info *err)
+static int compare_image(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs, struct mse_error_info *err)
 {
 	uint8_t digest[MSE_TREE_DIGEST_SIZE];
 	char path[64];
@@ -115,7 +130,23 @@ static int check_image(const struct mse_shim_config *config, struct mse_shim_inp
 	inputs->image.fd = open(config->image, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (inputs->image.fd < 0)
 		return mse_fail_errno(err, "image '%s' cannot be opened", inputs->manifest->image_name);
-	return mse_shim_inputs_check_image(config, inputs, err);
+	return compare_image(config, inputs, err);
+}
+
+int mse_shim_inputs_check_again(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs, struct mse_error_info *err)
+{
+	const struct mse_manifest *manifest = inputs->manifest;
+	int result = compare_image(config, inputs, err);
+
+	if (result == 0)
+		result = compare(&inputs->bundle, manifest->bundle_sha256, what_bundle, err);
+	for (size_t i = 0; result == 0 && i < inputs->runtime_count; i++) {
+		char what[WHAT_SIZE];
+
+		name_runtime_file(what, &manifest->runtime_files[i]);
+		result = compare(&inputs->runtime[i], manifest->runtime_files[i].sha256, what, err);
+	}
+	return result;
 }
 
 /* A health check is asked for with it: no byte of it may end a line or a field. */

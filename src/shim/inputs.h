@@ -30,7 +30,7 @@ struct mse_shim_inputs {
 /* Reads the manifest and its signature in the current folder, and compares every digest with the files. What does not match is
  * MSE_ERR_CRYPTO or MSE_ERR_NOT_FOUND with a message that names what differs; it is fit to be shown as an app's reason. */
 int mse_shim_inputs_check(const struct mse_shim_config *config, struct mse_shim_inputs **ret_inputs, struct mse_error_info *err);
-/* Compares the image's digest once more: files under its folder may have been changed since. */
-int mse_shim_inputs_check_image(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs, struct mse_error_info *err);
+/* Compares every digest once more, before another enclave is made of them: what is held open may have been written to since. */
+int mse_shim_inputs_check_again(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs, struct mse_error_info *err);
 void mse_shim_inputs_free(struct mse_shim_inputs *inputs);
 MSE_DEFINE_CLEANUP(struct mse_shim_inputs, mse_shim_inputs_free)

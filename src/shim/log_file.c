@@ -84,6 +84,20 @@ static void encode_header(uint8_t header[static MSE_LOG_FILE_HEADER_SIZE], uint6
 	mse_put_be64(header + MAGIC_SIZE, start);
 }
 
+/* O_NONBLOCK: what was a log when it was read may be a fifo by now. */
+static int open_to_append(const char *path, int *ret_fd, struct mse_error_info *err)
+{
+	mse_autoclose int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat status;
+
+	if (fd < 0 || fstat(fd, &status) < 0)
+		return mse_fail_errno(err, "cannot open '%s'", path);
+	if (!S_ISREG(status.st_mode))
+		return mse_fail(err, MSE_ERR_INPUT, "'%s' is not a regular file", path);
+	*ret_fd = mse_steal_fd(&fd);
+	return 0;
+}
+
 void mse_log_file_free(struct mse_log_file *file)
 {
 	if (file == NULL)
@@ -105,11 +119,9 @@ static int replace(struct mse_log_file *file, uint64_t start, const uint8_t *rec
 		return mse_fail_nomem(err);
 	encode_header(header, start);
 	if ((result = mse_buffer_append(whole, header, sizeof header, err)) < 0 || (result = mse_buffer_append(whole, records, size, err)) < 0 ||
-	    (result = mse_file_write(file->path, mse_buffer_data(whole), mse_buffer_size(whole), 0600, err)) < 0)
+	    (result = mse_file_write(file->path, mse_buffer_data(whole), mse_buffer_size(whole), 0600, err)) < 0 ||
+	    (result = open_to_append(file->path, &fd, err)) < 0)
 		return result;
-	fd = open(file->path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return mse_fail_errno(err, "cannot open '%s'", file->path);
 	mse_close(file->fd);
 	file->fd = mse_steal_fd(&fd);
 	file->start = start;
@@ -156,8 +168,8 @@ int mse_log_file_open(const char *path, uint64_t max_size, struct mse_log_file *
 	else if (result == 0) {
 		file->start = content.start;
 		file->size = MSE_LOG_FILE_HEADER_SIZE + content.size;
-		file->fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
-		if (file->fd < 0 || ftruncate(file->fd, (off_t)file->size) < 0)
+		result = open_to_append(path, &file->fd, err);
+		if (result == 0 && ftruncate(file->fd, (off_t)file->size) < 0)
 			result = mse_fail_errno(err, "cannot write log '%s'", path);
 	}
 	if (result < 0)

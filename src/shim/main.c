@@ -13,6 +13,9 @@
 #include "shim/supervise.h"
 #include "shim/world.h"
 
+/* An enclave can bring about a line of it whenever it likes. */
+#define MAX_OWN_LOG_SIZE (1024 * 1024)
+
 static const char usage[] = "usage: mse-shim --dir FOLDER\n"
 			    "Supervises the enclave of the app in FOLDER; started by msed.\n";
 
@@ -50,6 +53,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	mse_log_open("mse-shim");
+	mse_log_limit(MAX_OWN_LOG_SIZE);
 	umask(077);
 	sigaction(SIGPIPE, &ignore, NULL);
 	sigaction(SIGHUP, &ignore, NULL);

@@ -32,7 +32,6 @@ struct mse_run {
 	char line[1024]; /* of a message that is not complete yet */
 	size_t line_size;
 	size_t messages_size; /* kept so far */
-	bool quiet;           /* no more are kept */
 	bool talked;
 	bool killed;
 	uint64_t started_at;
@@ -48,8 +47,17 @@ static void log_message_line(struct mse_run *run)
 	run->line_size = 0;
 }
 
-/* What the loader, bubblewrap or the enclave has to say before its first status. After that nothing is kept: what the app
- * writes leaves the enclave sealed, and must not come out here. Returns false when nothing is there now. */
+static void stop_listening(struct mse_run *run)
+{
+	log_message_line(run);
+	if (run->messages != NULL)
+		event_free(mse_steal(run->messages));
+	mse_close(mse_steal_fd(&run->messages_fd));
+}
+
+/* What the loader, bubblewrap or the enclave has to say before its first status. After that, or when it is too much, nobody
+ * listens any more: what the app writes leaves the enclave sealed, and must not come out here; and reading it would cost this
+ * process what the enclave pleases. Returns false when nothing is there now. */
 static bool read_messages(struct mse_run *run)
 {
 	char text[1024];
@@ -57,13 +65,11 @@ static bool read_messages(struct mse_run *run)
 
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
-	if (got <= 0) {
-		log_message_line(run);
-		if (run->messages != NULL)
-			event_del(run->messages);
+	if (got <= 0 || run->messages_size == MAX_MESSAGES_SIZE) {
+		stop_listening(run);
 		return false;
 	}
-	for (ssize_t i = 0; i < got && !run->quiet && run->messages_size < MAX_MESSAGES_SIZE; i++, run->messages_size++) {
+	for (ssize_t i = 0; i < got && run->messages_size < MAX_MESSAGES_SIZE; i++, run->messages_size++) {
 		if (text[i] != '\n')
 			run->line[run->line_size++] = text[i];
 		if (text[i] == '\n' || run->line_size == sizeof run->line)
@@ -86,7 +92,8 @@ static void end_messages(struct mse_run *run)
 		;
 	log_message_line(run);
 	/* A sanitizer's report is of no use unread. */
-	run->quiet = !SANITIZED;
+	if (!SANITIZED)
+		stop_listening(run);
 }
 
 static int watch_messages(struct mse_run *run, int fd, struct mse_error_info *err)
@@ -120,9 +127,7 @@ static void kill_now(struct mse_run *run)
 static void release(struct mse_run *run)
 {
 	event_del(run->kill_timer);
-	if (run->messages != NULL)
-		event_free(mse_steal(run->messages));
-	mse_close(mse_steal_fd(&run->messages_fd));
+	stop_listening(run);
 	mse_channel_server_free(mse_steal(run->channel));
 }
 
@@ -185,7 +190,7 @@ static void on_status(void *context, enum mse_enclave_status told)
 {
 	struct mse_run *run = context;
 
-	if (!run->quiet)
+	if (run->messages_fd >= 0 && (!SANITIZED || !run->talked))
 		end_messages(run);
 	run->talked = true;
 	if (told < MSE_ENCLAVE_BUNDLE_REFUSED) {
@@ -256,7 +261,7 @@ int mse_run_start(struct mse_run *run, const struct mse_shim_inputs *inputs, con
 
 	run->pid = 0;
 	run->line_size = run->messages_size = 0;
-	run->quiet = run->talked = run->killed = false;
+	run->talked = run->killed = false;
 	run->failure = 0;
 	run->started_at = mse_monotonic_ms();
 	if ((result = try_start(run, inputs, group, listener, err)) < 0)

@@ -27,10 +27,15 @@
 #define PORT_WAIT_MS 5000u
 #define PORT_RETRY_MS 50u
 #define PUBLISH_INTERVAL_MS 50u
+/* After so many changes in a row, which only a restless enclave brings about. */
+#define PUBLISH_BURST 40
+#define PUBLISHED_PER_SECOND 1
+#define PUBLISH_RARELY_MS 1000u
+#define COMPLAINT_BURST 5
+#define COMPLAINTS_PER_SECOND 1
 #define METRICS_INTERVAL_MS 1000u
 /* A timer counts seconds that pass; the expiry is a date, and clocks are set. */
 #define EXPIRY_CHECK_SECONDS 30
-#define MAX_OWN_LOG_SIZE (1024 * 1024)
 
 #define REASON_UNSTABLE "the enclave ends again and again"
 #define REASON_SANDBOX "the sandbox cannot be started"
@@ -59,6 +64,8 @@ struct shim {
 	enum ending ending;
 	bool done; /* the event loop is to end */
 	uint64_t published_at;
+	struct mse_allowance publish_allowance;   /* of changes that are told at once */
+	struct mse_allowance complaint_allowance; /* of lines about a status that cannot be told */
 	bool published_is_stale; /* status.json too, not the metrics alone */
 	struct event *on_term, *on_int, *on_child;
 	struct event *restart_timer, *expiry_timer, *publish_timer, *metrics_timer;
@@ -75,6 +82,23 @@ static void set_timer(struct event *timer, uint64_t ms)
 
 /* ---- status ---- */
 
+/* On a full disk, what must not be forgotten is written over what is there: a status is far smaller than a file system's block, so
+ * that takes no room. */
+static int overwrite_status(const struct mse_buffer *line, struct mse_error_info *err)
+{
+	mse_autoclose int fd = open(MSE_SHIM_STATUS_FILE, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat status;
+	int result;
+
+	if (fd < 0 || fstat(fd, &status) < 0)
+		return mse_fail_errno(err, "cannot open '" MSE_SHIM_STATUS_FILE "'");
+	if (!S_ISREG(status.st_mode))
+		return mse_fail(err, MSE_ERR_INPUT, "'" MSE_SHIM_STATUS_FILE "' is not a regular file");
+	if ((result = mse_fd_write(fd, mse_buffer_data(line), mse_buffer_size(line), err)) < 0)
+		return result;
+	return ftruncate(fd, (off_t)mse_buffer_size(line)) < 0 || fsync(fd) < 0 ? mse_fail_errno(err, "cannot finish '" MSE_SHIM_STATUS_FILE "'") : 0;
+}
+
 /* Replaces status.json. Losing the last change to a power failure is harmless while the app lives, since the next shim finds out
  * anew; what must not be forgotten is written durably. */
 static int write_status(const struct mse_buffer *line, bool durable, struct mse_error_info *err)
@@ -83,9 +107,14 @@ static int write_status(const struct mse_buffer *line, bool durable, struct mse_
 	mse_autoclose int fd = -1;
 	int result;
 
-	if (durable)
-		return mse_file_write(MSE_SHIM_STATUS_FILE, mse_buffer_data(line), mse_buffer_size(line), 0600, err);
-	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (durable) {
+		result = mse_file_write(MSE_SHIM_STATUS_FILE, mse_buffer_data(line), mse_buffer_size(line), 0600, err);
+		return result < 0 ? overwrite_status(line, err) : 0;
+	}
+	/* Whatever stands there is not written to. */
+	if (unlink(temporary) < 0 && errno != ENOENT)
+		return mse_fail_errno(err, "cannot remove '%s'", temporary);
+	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return mse_fail_errno(err, "cannot create '%s'", temporary);
 	if ((result = mse_fd_write(fd, mse_buffer_data(line), mse_buffer_size(line), err)) < 0)
@@ -106,7 +135,7 @@ static void publish_now(struct shim *shim, bool to_file)
 		result = mse_control_server_publish(shim->control, mse_buffer_text(line), &err);
 	if (result == 0 && to_file)
 		result = write_status(line, shim->status.state == MSE_SHIM_STOPPED, &err);
-	if (result < 0)
+	if (result < 0 && mse_allowance_take(&shim->complaint_allowance, 1, shim->published_at))
 		mse_log("cannot publish the status: %s", err.message);
 }
 
@@ -124,14 +153,18 @@ static void on_publish(evutil_socket_t fd, short what, void *argument)
 /* At once, unless changes come fast: an enclave can say what it likes as often as it likes. */
 static void publish(struct shim *shim)
 {
-	uint64_t since = mse_monotonic_ms() - shim->published_at;
+	uint64_t now = mse_monotonic_ms(), since = now - shim->published_at;
 
 	shim->status.changed_at = mse_time_now();
 	shim->published_is_stale = true;
-	if (since >= PUBLISH_INTERVAL_MS)
-		on_publish(-1, 0, shim);
-	else
+	if (evtimer_pending(shim->publish_timer, NULL))
+		return;
+	if (!mse_allowance_take(&shim->publish_allowance, 1, now))
+		set_timer(shim->publish_timer, PUBLISH_RARELY_MS);
+	else if (since < PUBLISH_INTERVAL_MS)
 		set_timer(shim->publish_timer, PUBLISH_INTERVAL_MS - since);
+	else
+		on_publish(-1, 0, shim);
 }
 
 static void set_state(struct shim *shim, enum mse_shim_state state, const char *reason)
@@ -174,8 +207,8 @@ static int destroy_storage(struct mse_error_info *err)
 		if (strcmp(name, MSE_SHIM_SEALED_FILE) != 0 && strncmp(name, MSE_SHIM_SEALED_FILE ".", sizeof MSE_SHIM_SEALED_FILE) != 0 &&
 		    strcmp(name, MSE_SHIM_BUNDLE_FILE) != 0)
 			continue;
-		if (unlink(name) < 0)
-			result = mse_fail_errno(err, "cannot remove '%s'", name);
+		/* Whatever somebody has put in its place. */
+		result = mse_tree_remove(name, err);
 	}
 	closedir(stream);
 	return result < 0 ? result : mse_dir_sync(".", err);
@@ -359,45 +392,6 @@ static void on_child_signal(evutil_socket_t fd, short what, void *argument)
 	mse_run_reap(shim->run);
 }
 
-/* The shim's own log is a file that only grows while it runs, and an enclave can end very often. */
-static void limit_own_log(void)
-{
-	struct stat status;
-
-	if (fstat(STDERR_FILENO, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > MAX_OWN_LOG_SIZE && ftruncate(STDERR_FILENO, 0) == 0)
-		mse_log("the lines before this one were dropped");
-}
-
-static void on_restart(evutil_socket_t fd, short what, void *argument)
-{
-	struct shim *shim = argument;
-	struct mse_error_info err;
-
-	(void)fd;
-	(void)what;
-	limit_own_log();
-	if (mse_shim_inputs_check_image(shim->config, shim->inputs, &err) < 0) {
-		mse_log("%s", err.message);
-		give_up(shim, err.message);
-		return;
-	}
-	start_enclave(shim);
-}
-
-static void start_enclave(struct shim *shim)
-{
-	struct mse_error_info err;
-
-	shim->status.metrics = (struct mse_shim_metrics){ .log_lost = shim->services.log_lost };
-	mse_limits_boost(shim->limits);
-	if (mse_run_start(shim->run, shim->inputs, mse_limits_group(shim->limits), shim->listener, &err) == 0)
-		return;
-	mse_log("cannot start the enclave: %s", err.message);
-	on_enclave_ended(shim, 0);
-}
-
-/* ---- the beginning ---- */
-
 /* The previous shim's enclave may be about to let go of the port. */
 static int listen_at(uint16_t port, int *ret_fd, struct mse_error_info *err)
 {
@@ -418,6 +412,48 @@ static int listen_at(uint16_t port, int *ret_fd, struct mse_error_info *err)
 	*ret_fd = mse_steal_fd(&fd);
 	return 0;
 }
+
+/* Its enclaves share the socket, one after the other, and the last one may have shut it down. */
+static int keep_listening(struct shim *shim, struct mse_error_info *err)
+{
+	socklen_t size = sizeof(int);
+	int listening = 0;
+
+	if (getsockopt(shim->listener, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening)
+		return 0;
+	mse_log("the enclave has shut the listening socket down; it is made anew");
+	mse_close(mse_steal_fd(&shim->listener));
+	return listen_at(shim->config->port, &shim->listener, err);
+}
+
+static void on_restart(evutil_socket_t fd, short what, void *argument)
+{
+	struct shim *shim = argument;
+	struct mse_error_info err;
+
+	(void)fd;
+	(void)what;
+	if (mse_shim_inputs_check_again(shim->config, shim->inputs, &err) < 0 || keep_listening(shim, &err) < 0) {
+		mse_log("%s", err.message);
+		give_up(shim, err.message);
+		return;
+	}
+	start_enclave(shim);
+}
+
+static void start_enclave(struct shim *shim)
+{
+	struct mse_error_info err;
+
+	shim->status.metrics = (struct mse_shim_metrics){ .log_lost = shim->services.log_lost };
+	mse_limits_boost(shim->limits);
+	if (mse_run_start(shim->run, shim->inputs, mse_limits_group(shim->limits), shim->listener, &err) == 0)
+		return;
+	mse_log("cannot start the enclave: %s", err.message);
+	on_enclave_ended(shim, 0);
+}
+
+/* ---- the beginning ---- */
 
 static int make_timers(struct shim *shim, struct mse_error_info *err)
 {
@@ -541,6 +577,8 @@ int mse_supervise(const struct mse_shim_config *config, bool host_root, struct m
 	shim.status.weaker = MSE_WEAKER_HOME | MSE_WEAKER_LIMITS | MSE_WEAKER_NETWORK | (host_root ? 0 : MSE_WEAKER_USER);
 	mse_restarts_init(&shim.restarts, config->restart_failures, config->restart_seconds);
 	mse_channel_services_init(&shim.services);
+	shim.publish_allowance = mse_allowance_of(PUBLISH_BURST, PUBLISHED_PER_SECOND, mse_monotonic_ms());
+	shim.complaint_allowance = mse_allowance_of(COMPLAINT_BURST, COMPLAINTS_PER_SECOND, mse_monotonic_ms());
 	shim.base = event_base_new();
 	if (shim.base == NULL)
 		return mse_fail_nomem(err);

@@ -1,12 +1,16 @@
 #include "../test.h"
 
+#include <fcntl.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/allowance.h"
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/peer.h"
 #include "base/secret.h"
 #include "base/text.h"
@@ -217,6 +221,46 @@ static void a_socket_says_whose_it_is(void **state)
 	close(alone);
 }
 
+static void an_allowance_is_used_up_and_fills_again(void **state)
+{
+	struct mse_allowance allowance = mse_allowance_of(10, 4, 1000);
+
+	(void)state;
+	assert_true(mse_allowance_take(&allowance, 10, 1000));
+	assert_false(mse_allowance_take(&allowance, 1, 1100));
+	/* What is earned in small pieces is not lost. */
+	assert_true(mse_allowance_take(&allowance, 1, 1250));
+	/* Not more than it holds, however long nothing was taken, and even when the clock is not steady. */
+	assert_false(mse_allowance_take(&allowance, 11, UINT64_MAX));
+	assert_true(mse_allowance_take(&allowance, 10, 0));
+	allowance = mse_allowance_of(10, 4, 0);
+	mse_allowance_charge(&allowance, 14, 0);
+	assert_int_equal(mse_allowance_wait_ms(&allowance, 0), 1001);
+	assert_int_equal(mse_allowance_wait_ms(&allowance, 2000), 0);
+}
+
+static void a_log_whose_lines_others_bring_about_does_not_grow_without_end(void **state)
+{
+	char path[] = "/tmp/mse-test-log-XXXXXX";
+	mse_autofree uint8_t *text = NULL;
+	int fd = mkostemp(path, O_APPEND), before = dup(STDERR_FILENO);
+	size_t size;
+
+	(void)state;
+	assert_true(fd >= 0 && dup2(fd, STDERR_FILENO) >= 0);
+	mse_log_limit(5000);
+	for (int i = 0; i < 1000; i++)
+		mse_log("%d \x1b[2J \xff \xc2\x9b two\nlines", i);
+	mse_log_limit(0);
+	dup2(before, STDERR_FILENO);
+	assert_works(mse_file_read(path, 7000, &text, &size, &err));
+	assert_non_null(strstr((char *)text, "the lines before this one were dropped\n"));
+	assert_non_null(strstr((char *)text, "999 ?[2J ? ?? two lines\n"));
+	close(fd);
+	close(before);
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +277,8 @@ int main(void)
 		cmocka_unit_test(errors_gain_context),
 		cmocka_unit_test(errors_are_text_whatever_they_quote),
 		cmocka_unit_test(a_socket_says_whose_it_is),
+		cmocka_unit_test(an_allowance_is_used_up_and_fills_again),
+		cmocka_unit_test(a_log_whose_lines_others_bring_about_does_not_grow_without_end),
 	};
 
 	if (mse_secret_init(&err) < 0)

@@ -266,6 +266,46 @@ static void serve(int bad)
 	_exit(0);
 }
 
+/* Says that it serves, and answers whoever asks without end: "heads" never ends the head, "interim" goes on promising, "body" sends
+ * one byte after the other. */
+static void serve_endlessly(const char *how)
+{
+	static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	SSL_CTX *tls = make_tls();
+	char piece[4096];
+	size_t size = 0;
+	int fd = -1;
+
+	tell(STATUS, "\3", 1);
+	if (strcmp(how, "interim") == 0)
+		for (; size + sizeof interim < sizeof piece; size += sizeof interim - 1)
+			memcpy(piece + size, interim, sizeof interim - 1);
+	else
+		size = (size_t)snprintf(piece, sizeof piece, "X: y\r\n");
+	for (;;) {
+		SSL *ssl = SSL_new(tls);
+		struct pollfd wait = { .fd = LISTENER, .events = POLLIN };
+
+		while (fd < 0)
+			if (poll(&wait, 1, -1) > 0)
+				fd = accept(LISTENER, NULL, NULL);
+		SSL_set_fd(ssl, fd);
+		if (SSL_accept(ssl) == 1) {
+			note("asked %s", how);
+			if (strcmp(how, "body") == 0)
+				SSL_write(ssl, "HTTP/1.1 503 No\r\nContent-Length: 100000\r\n\r\n", 45);
+			if (strcmp(how, "heads") == 0)
+				SSL_write(ssl, "HTTP/1.1 503 No\r\n", 17);
+			while (SSL_write(ssl, piece, strcmp(how, "body") == 0 ? 1 : (int)size) > 0)
+				if (strcmp(how, "interim") != 0)
+					usleep(200000);
+		}
+		SSL_free(ssl);
+		close(fd);
+		fd = -1;
+	}
+}
+
 /* ---- words ---- */
 
 static void flood(void)
@@ -279,6 +319,57 @@ static void flood(void)
 		tell(STATUS, i % 2 == 0 ? "\1" : "\2", 1);
 		tell(METRICS, metrics, sizeof metrics);
 	}
+}
+
+/* The same question again and again, its answers never read. */
+static void ask_forever(uint8_t type, const void *payload, size_t size)
+{
+	for (;;)
+		tell(type, payload, size);
+}
+
+/* All of it in one piece, so often as the socket takes it; what is answered is read by nobody. */
+static void storm(const char *word)
+{
+	static uint8_t block[8 * 1024], state[256 * 1024];
+	size_t used = 0;
+
+	if (strcmp(word, "storm-quotes") == 0)
+		ask_forever(QUOTE, block, 64);
+	if (strcmp(word, "storm-loads") == 0) {
+		ask(SAVE, state, sizeof state);
+		ask_forever(LOAD, "", 0);
+	}
+	if (strcmp(word, "storm-collateral") == 0)
+		ask_forever(COLLATERAL, "", 0);
+	if (strcmp(word, "storm-saves") == 0)
+		ask_forever(SAVE, state, sizeof state);
+	if (strcmp(word, "storm-answered") == 0)
+		for (;;)
+			ask(QUOTE, block, 64);
+	if (strcmp(word, "storm-failures") == 0)
+		ask_forever(STATUS, "\12", 1);
+	/* One frame after the other, six bytes each: waiting, serving. */
+	for (; used + 12 <= sizeof block; used += 12)
+		memcpy(block + used, "\0\0\0\2\10\1\0\0\0\2\10\3", 12);
+	if (strcmp(word, "storm-dribbled") == 0)
+		for (size_t i = 0;; i = (i + 1) % used)
+			write_all(CHANNEL, block + i, 1);
+	for (;;)
+		write_all(CHANNEL, block, used);
+}
+
+/* The loader's messages: a pipe on standard error. */
+static void storm_of_messages(void)
+{
+	static char line[4096];
+
+	memset(line, 'm', sizeof line);
+	memcpy(line, "\x1b[2J\xff\xc2\x9b\r", 8);
+	for (size_t i = 99; i < sizeof line; i += 100)
+		line[i] = '\n';
+	while (write(STDERR_FILENO, line, sizeof line) > 0)
+		;
 }
 
 static void send_descriptor(void)
@@ -311,6 +402,15 @@ static void save_and_die_at_first(void)
 	}
 	note_answer("save", ask(SAVE, "sealed state", 12));
 	/* Signals of its own do nothing to the first process of its namespace. */
+	__builtin_trap();
+}
+
+static void shut_down_at_first(void)
+{
+	if (ask(LOAD, "", 0) == ANSWER && answer_size > 0)
+		return;
+	ask(SAVE, "sealed state", 12);
+	note("shutdown: %s", shutdown(LISTENER, SHUT_RDWR) < 0 ? strerror(errno) : "yes");
 	__builtin_trap();
 }
 
@@ -394,6 +494,14 @@ static void obey(const char *word)
 		_exit(0);
 	} else if (strcmp(word, "flood") == 0)
 		flood();
+	else if (strcmp(word, "storm-messages") == 0)
+		storm_of_messages();
+	else if (strncmp(word, "storm-", 6) == 0)
+		storm(word);
+	else if (strncmp(word, "endless-", 8) == 0)
+		serve_endlessly(word + 8);
+	else if (strcmp(word, "shutdown-once") == 0)
+		shut_down_at_first();
 	else if (strcmp(word, "descriptors") == 0)
 		send_descriptor();
 	else if (strncmp(word, "say-", 4) == 0)

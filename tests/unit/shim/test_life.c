@@ -2,8 +2,10 @@
 #include "harness.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -226,6 +228,64 @@ static void two_shims_do_not_share_a_folder(void **state)
 	end(app);
 }
 
+static void overwrite(const struct app *app, const char *name)
+{
+	int fd = open(path_in(app, name), O_WRONLY);
+
+	assert_int_equal(pwrite(fd, "!", 1, 1), 1);
+	close(fd);
+}
+
+static void what_was_written_to_under_a_running_enclave_is_refused_at_its_restart(void **state)
+{
+	static const struct {
+		const char *file, *reason;
+	} cases[] = { { "lib/libtest.so", "runtime file 'libtest.so' is not the one that the manifest names" },
+		{ "app/bundle", "the bundle is not the one that the manifest names" } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct app *app = new_app("status:1 wait");
+
+		start(app);
+		await(app, is_initializing);
+		overwrite(app, cases[i].file);
+		kill((pid_t)app->status.enclave_pid, SIGKILL);
+		await(app, is_on_error);
+		assert_string_equal(app->status.reason, cases[i].reason);
+		stop(app);
+		end(app);
+	}
+}
+
+static void a_fifo_in_the_way_of_a_status_holds_nobody_up(void **state)
+{
+	struct app *app = new_app("status:1 wait");
+	struct mse_shim_status status;
+
+	(void)state;
+	assert_int_equal(mkfifo(path_in(app, "app/status.json.new"), 0600), 0);
+	start(app);
+	await(app, is_initializing);
+	stop(app);
+	assert_works(mse_shim_status_read(app->dir, &status, &err));
+	assert_true(is_final(&status));
+	end(app);
+}
+
+static void folders_in_the_place_of_what_is_destroyed_are_removed(void **state)
+{
+	struct app *app = new_app("status:1 wait");
+
+	(void)state;
+	start(app);
+	await(app, is_initializing);
+	assert_works(mse_dir_make(path_in(app, "app/sealed/deep"), 0700, &err));
+	stop(app);
+	assert_false(mse_path_exists(path_in(app, "app/sealed")));
+	end(app);
+}
+
 static void an_enclave_that_ends_again_and_again_is_given_up(void **state)
 {
 	struct app *app = new_app("status:1 exit:3");
@@ -331,6 +391,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(a_shim_that_is_killed_takes_its_enclave_along_and_the_next_resumes, clean_up),
 		cmocka_unit_test_teardown(a_stop_that_was_interrupted_is_finished_by_the_next_shim, clean_up),
 		cmocka_unit_test_teardown(two_shims_do_not_share_a_folder, clean_up),
+		cmocka_unit_test_teardown(what_was_written_to_under_a_running_enclave_is_refused_at_its_restart, clean_up),
+		cmocka_unit_test_teardown(a_fifo_in_the_way_of_a_status_holds_nobody_up, clean_up),
+		cmocka_unit_test_teardown(folders_in_the_place_of_what_is_destroyed_are_removed, clean_up),
 		cmocka_unit_test_teardown(an_enclave_that_ends_again_and_again_is_given_up, clean_up),
 		cmocka_unit_test_teardown(one_crash_is_restarted_at_once, clean_up),
 		cmocka_unit_test_teardown(failures_that_a_restart_does_not_mend_are_told_and_not_restarted, clean_up),
