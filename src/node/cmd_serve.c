@@ -18,6 +18,7 @@
 #include "node/commands.h"
 #include "node/node.h"
 #include "node/supervisor.h"
+#include "shim/confine.h"
 #include "shim/weaker.h"
 
 #define WORKERS 8
@@ -189,7 +190,8 @@ int mse_node_serve(const struct mse_node_options *options, const struct mse_node
 	pthread_sigmask(SIG_BLOCK, &ending, NULL);
 	signal(SIGCHLD, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
-	if ((result = mse_node_open(options->data, config, &node, err)) < 0)
+	/* Making control groups took a capability; what strangers send is looked at without any. */
+	if ((result = mse_node_open(options->data, config, &node, err)) < 0 || (result = mse_confine(MSE_CONFINED_NODE, err)) < 0)
 		return result;
 	service.node = node;
 	if ((result = open_socket(&service, &address, err)) < 0 || (result = mse_supervisor_start(node, err)) < 0 ||

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "shim/config.h"
+#include "shim/confine.h"
 #include "shim/supervise.h"
 #include "shim/world.h"
 
@@ -26,7 +27,7 @@ static int run(const char *dir, struct mse_error_info *err)
 	bool host_root;
 	int result;
 
-	if ((result = mse_world_enter(&host_root, err)) < 0 || (result = mse_secret_init(err)) < 0)
+	if ((result = mse_world_enter(&host_root, err)) < 0 || (result = mse_confine(MSE_CONFINED_SHIM, err)) < 0 || (result = mse_secret_init(err)) < 0)
 		return result;
 	if (chdir(dir) < 0)
 		return mse_fail_errno(err, "cannot enter '%s'", dir);

@@ -122,6 +122,10 @@ def test_nothing_of_it_is_privileged_on_the_host(owner, node):
     for pid in (node.process.pid, shim, *mse.descendants(shim)):
         status = status_lines(pid)
         assert set(status["Uid"].split()) == {str(USER)} and set(status["Gid"].split()) == {str(USER)}, status
+    for pid in (node.process.pid, shim):
+        # The kernel gives what it says of an undumpable process to root: other programs of this user can neither read its memory nor trace it.
+        assert Path(f"/proc/{pid}/environ").stat().st_uid == 0
+        assert status_lines(pid)["NoNewPrivs"] == "1" and status_lines(pid)["Seccomp"] == "2"
     enclave = node.enclave_of(app.id)
     status = status_lines(enclave)
     assert status["CapEff"] == status["CapPrm"] == status["CapBnd"] == status["CapInh"] == status["CapAmb"] == "0" * 16
