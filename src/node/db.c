@@ -1,5 +1,6 @@
 #include "node/db.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -11,9 +12,15 @@
 
 #define BUSY_TIMEOUT_MS 10000
 
+/* What is written down when apps end is some pages in the log that SQLite writes ahead, and in the database. */
+#define RESERVE_SUFFIX ".reserve"
+#define RESERVE_SIZE ((off_t)4 * 1024 * 1024)
+
 struct mse_db {
 	sqlite3 *handle;
 	char *path;
+	char *reserve;
+	bool was_full; /* something failed for want of room */
 };
 
 /* Each entry brings the schema from its index to the next version; entries are never changed once released. */
@@ -39,12 +46,15 @@ static const char *const schema[] = {
 };
 #define SCHEMA_VERSION ((int64_t)(sizeof schema / sizeof schema[0]))
 
-static int fail_db(const struct mse_db *db, struct mse_error_info *err, const char *what)
+static int fail_db(struct mse_db *db, struct mse_error_info *err, const char *what)
 {
 	int code = sqlite3_errcode(db->handle);
+	bool is_full = code == SQLITE_FULL || (code == SQLITE_IOERR && sqlite3_system_errno(db->handle) == ENOSPC);
 
+	/* Up to mse_db_make_room(): what is rolled back afterwards may fail in other ways. */
+	db->was_full |= is_full;
 	return mse_fail(err, code == SQLITE_NOMEM ? MSE_ERR_NOMEM : MSE_ERR_IO, "%s the database '%s': %s%s", what, db->path, sqlite3_errmsg(db->handle),
-		code == SQLITE_FULL ? "; free some space" : "");
+		is_full ? "; the disk is full: free some space" : "");
 }
 
 static int execute(struct mse_db *db, const char *sql, struct mse_error_info *err)
@@ -90,7 +100,7 @@ static int open_handle(const char *path, int flags, struct mse_db **ret_db, stru
 
 	if (db == NULL)
 		return mse_fail_nomem(err);
-	if ((result = mse_strdup(path, &db->path, err)) < 0)
+	if ((result = mse_strdup(path, &db->path, err)) < 0 || (result = mse_format(&db->reserve, err, "%s" RESERVE_SUFFIX, path)) < 0)
 		return result;
 	if (sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL) != SQLITE_OK)
 		return db->handle == NULL ? mse_fail_nomem(err) : fail_db(db, err, "cannot open");
@@ -100,19 +110,29 @@ static int open_handle(const char *path, int flags, struct mse_db **ret_db, stru
 	return 0;
 }
 
+static int set_up(struct mse_db *db, struct mse_error_info *err)
+{
+	/* FULL: an instance id once used must not be forgotten by a crash of the machine. */
+	int result = execute(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;", err);
+
+	return result < 0 || (result = check_integrity(db, err)) < 0 ? result : migrate(db, err);
+}
+
 int mse_db_open(const char *path, struct mse_db **ret_db, struct mse_error_info *err)
 {
 	mse_cleanup(mse_db_closep) struct mse_db *db = NULL;
 	/* SQLite would create it with the mode that the umask gives. */
-	mse_autoclose int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	mse_autoclose int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	struct stat status;
 	int result;
 
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &status) < 0)
 		return mse_fail_errno(err, "cannot open the database '%s'", path);
-	/* FULL: an instance id once used must not be forgotten by a crash of the machine. */
-	if ((result = open_handle(path, SQLITE_OPEN_READWRITE, &db, err)) < 0 ||
-	    (result = execute(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;", err)) < 0 ||
-	    (result = check_integrity(db, err)) < 0 || (result = migrate(db, err)) < 0)
+	if (!S_ISREG(status.st_mode))
+		return mse_fail(err, MSE_ERR_INPUT, "the database '%s' is not a regular file", path);
+	if ((result = open_handle(path, SQLITE_OPEN_READWRITE, &db, err)) < 0)
+		return result;
+	if ((result = set_up(db, err)) < 0 && (!mse_db_make_room(db) || (result = set_up(db, err)) < 0))
 		return result;
 	*ret_db = mse_steal(db);
 	return 0;
@@ -124,7 +144,49 @@ void mse_db_close(struct mse_db *db)
 		return;
 	sqlite3_close_v2(db->handle);
 	free(db->path);
+	free(db->reserve);
 	free(db);
+}
+
+static int open_reserve(const struct mse_db *db, struct stat *status, int *ret_fd, struct mse_error_info *err)
+{
+	mse_autoclose int fd = open(db->reserve, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+
+	if (fd < 0 || fstat(fd, status) < 0)
+		return mse_fail_errno(err, "cannot open '%s'", db->reserve);
+	if (!S_ISREG(status->st_mode))
+		return mse_fail(err, MSE_ERR_INPUT, "'%s' is not a regular file; remove it", db->reserve);
+	*ret_fd = mse_steal_fd(&fd);
+	return 0;
+}
+
+int mse_db_keep_reserve(const struct mse_db *db, struct mse_error_info *err)
+{
+	mse_autoclose int fd = -1;
+	struct stat status;
+	int result = open_reserve(db, &status, &fd, err);
+
+	if (result < 0 || (off_t)status.st_blocks * 512 >= RESERVE_SIZE)
+		return result;
+	errno = posix_fallocate(fd, 0, RESERVE_SIZE);
+	if (errno != 0) {
+		mse_fail_errno(err, "cannot keep %d MiB of the disk for the end of apps in '%s'; free some space", (int)(RESERVE_SIZE / 1024 / 1024), db->reserve);
+		/* Half of it would be of no use to anybody. */
+		return ftruncate(fd, 0) < 0 ? mse_context(err, "cannot give back") : err->code;
+	}
+	return 0;
+}
+
+bool mse_db_make_room(struct mse_db *db)
+{
+	struct mse_error_info ignored;
+	mse_autoclose int fd = -1;
+	struct stat status;
+
+	if (!db->was_full || open_reserve(db, &status, &fd, &ignored) < 0)
+		return false;
+	db->was_full = false;
+	return status.st_blocks > 0 && ftruncate(fd, 0) == 0;
 }
 
 static int bind_all(sqlite3_stmt *statement, const char *types, va_list values)

@@ -14,6 +14,10 @@ struct mse_db;
 /* Opens or creates path (0600), brings its schema to this release's version, and checks its integrity. MSE_ERR_UNSUPPORTED for a database
  * that a later release has written. */
 int mse_db_open(const char *path, struct mse_db **ret_db, struct mse_error_info *err);
+/* Sees to it that a file of 4 MiB beside the database keeps room on the disk ... */
+int mse_db_keep_reserve(const struct mse_db *db, struct mse_error_info *err);
+/* ... and gives it up: true when what has just failed for want of room is worth another try. */
+bool mse_db_make_room(struct mse_db *db);
 void mse_db_close(struct mse_db *db);
 MSE_DEFINE_CLEANUP(struct mse_db, mse_db_close)
 

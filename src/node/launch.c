@@ -15,6 +15,7 @@
 #include "shim/config.h"
 
 #define PAUSE_MS 20
+#define END_TIMEOUT_MS 2000u
 #define MAX_SHIM_LOG (1024 * 1024)
 
 static void pause_ms(long ms)
@@ -88,18 +89,35 @@ int mse_shim_start(const struct mse_runtime *runtime, const char *app_dir, struc
 }
 
 /* After the final status: until the shim has let go of the folder and of the port, which takes it no time at all. */
-static void await_end(int fd, uint64_t deadline, struct mse_buffer *pending)
+static void await_end(int fd, struct mse_buffer *pending)
 {
+	uint64_t deadline = mse_monotonic_ms() + END_TIMEOUT_MS, now;
 	struct mse_error_info ignored;
 	struct mse_shim_status status;
 	int result = 0;
 
-	while (result == 0 && mse_monotonic_ms() < deadline)
-		result = mse_shim_receive(fd, 200, pending, &status, &ignored);
+	while (result == 0 && (now = mse_monotonic_ms()) < deadline)
+		result = mse_shim_receive(fd, deadline - now, pending, &status, &ignored);
+}
+
+/* The next status, of this app's own shim. */
+static int receive(const struct mse_app *app, int fd, uint64_t deadline, struct mse_buffer *pending, struct mse_shim_status *ret_status,
+	struct mse_error_info *err)
+{
+	uint64_t now = mse_monotonic_ms();
+	int result;
+
+	if (now >= deadline)
+		return mse_fail(err, MSE_ERR_TIMEOUT, "the app did not end within %llu seconds; see '" MSE_APP_SHIM_LOG "' in its folder",
+			(unsigned long long)MSE_STOP_TIMEOUT_MS / 1000);
+	if ((result = mse_shim_receive(fd, deadline - now, pending, ret_status, err)) < 0)
+		return result;
+	return mse_shim_status_check(ret_status, app->id, err);
 }
 
 /* 1: the shim said that it ended it; 0: there is no shim, or it went without a word. */
-static int ask_shim(const char *app_dir, const char *reason, uint64_t deadline, struct mse_shim_status *ret_status, struct mse_error_info *err)
+static int ask_shim(const struct mse_app *app, const char *app_dir, const char *reason, uint64_t deadline, struct mse_shim_status *ret_status,
+	struct mse_error_info *err)
 {
 	mse_cleanup(mse_buffer_freep) struct mse_buffer *pending = mse_buffer_new(4 * MSE_SHIM_LINE_MAX_SIZE);
 	mse_autoclose int fd = -1;
@@ -113,20 +131,15 @@ static int ask_shim(const char *app_dir, const char *reason, uint64_t deadline, 
 		return 0;
 	if (result < 0)
 		return result;
-	result = mse_shim_send_stop(fd, reason, err);
-	while (result == 0) {
-		uint64_t now = mse_monotonic_ms();
-
-		if (now >= deadline)
-			return mse_fail(err, MSE_ERR_TIMEOUT, "the app did not end within %llu seconds; see '%s/" MSE_APP_SHIM_LOG "'",
-				(unsigned long long)MSE_STOP_TIMEOUT_MS / 1000, app_dir);
-		result = mse_shim_receive(fd, deadline - now, pending, ret_status, err);
-		if (result == 0 && ret_status->final) {
-			await_end(fd, deadline, pending);
+	/* It speaks first, and says whose it is: another app's, whose socket somebody has put here, is not to be stopped. */
+	if ((result = receive(app, fd, deadline, pending, ret_status, err)) == 0)
+		result = mse_shim_send_stop(fd, reason, err);
+	while (result == 0 && (result = receive(app, fd, deadline, pending, ret_status, err)) == 0)
+		if (ret_status->final) {
+			await_end(fd, pending);
 			return 1;
 		}
-	}
-	return result == MSE_ERR_CLOSED ? 0 : result;
+	return result == MSE_ERR_CLOSED || result == MSE_ERR_DENIED ? 0 : result;
 }
 
 static int remove_file(const char *app_dir, const char *name, struct mse_error_info *err)
@@ -166,7 +179,7 @@ int mse_app_bury(struct mse_node *node, const struct mse_app *app, const char *r
 		    (result = remove_file(app_dir, MSE_SHIM_BUNDLE_FILE, err)) < 0 || (result = remove_file(app_dir, MSE_SHIM_CONTROL_SOCKET, err)) < 0)
 			return result;
 		/* What the shim has said at its end is truer than what we were about to say. */
-		if (mse_shim_status_read(app_dir, &last, &ignored) == 0 && last.final)
+		if (mse_shim_status_read(app_dir, app->id, &last, &ignored) == 0 && last.final)
 			status = last;
 	}
 	/* A shim that was killed has left them; what does not go now is tried again, and reported, later. */
@@ -185,7 +198,7 @@ int mse_app_stop(struct mse_node *node, const struct mse_app *app, const char *r
 	if (result < 0)
 		return result;
 	for (;;) {
-		result = ask_shim(app_dir, reason, deadline, &status, err);
+		result = ask_shim(app, app_dir, reason, deadline, &status, err);
 		if (result == 1)
 			return mse_store_status(node->store, app->id, &status, err);
 		if (result < 0)

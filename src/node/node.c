@@ -9,10 +9,12 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "node/bundles.h"
 #include "node/supervisor.h"
 #include "shim/cgroup.h"
+#include "shim/config.h"
 #include "shim/weaker.h"
 #include "tee/sim_pki.h"
 
@@ -104,6 +106,17 @@ void mse_node_unclaim(struct mse_node *node, const char *project, const char *na
 	pthread_mutex_unlock(&node->claims->lock);
 }
 
+/* True for a folder in which a shim is at work: the database has lost its app, if an older one was put in its place. */
+static bool is_alive(const char *path)
+{
+	mse_autofree char *lock = NULL;
+	mse_autoclose int fd = -1;
+	struct mse_error_info ignored;
+
+	return mse_path_join(path, MSE_SHIM_LOCK_FILE, &lock, &ignored) == 0 && mse_path_exists(lock) &&
+	       mse_file_lock(lock, &fd, &ignored) == MSE_ERR_EXISTS;
+}
+
 /* An app's folder is complete before the database knows of it: one that it does not know is left from a crash. */
 static int remove_unknown_apps(struct mse_node *node, struct mse_error_info *err)
 {
@@ -124,7 +137,12 @@ static int remove_unknown_apps(struct mse_node *node, struct mse_error_info *err
 			continue;
 		if (result < 0 && result != MSE_ERR_NOT_FOUND && result != MSE_ERR_INPUT)
 			break;
-		if ((result = mse_path_join(node->apps, entry->d_name, &path, err)) == 0)
+		if ((result = mse_path_join(node->apps, entry->d_name, &path, err)) < 0)
+			break;
+		if (is_alive(path)) {
+			mse_log("'%s' is of an app that the database does not know, and its shim runs: it is left alone; end that process to be rid of it", path);
+			result = 0;
+		} else
 			result = mse_tree_remove(path, err);
 	}
 	closedir(folder);

@@ -424,9 +424,8 @@ static int add_events(struct mse_store *store, const struct mse_app *app, const 
 	return result;
 }
 
-int mse_store_status(struct mse_store *store, const char *id, const struct mse_shim_status *status, struct mse_error_info *err)
+static int write_status(struct mse_store *store, const char *id, const struct mse_shim_status *status, struct mse_error_info *err)
 {
-	HOLD(store);
 	mse_cleanup(mse_app_freep) struct mse_app *app = NULL;
 	struct mse_error_info ignored;
 	char weaker[MSE_WEAKER_TEXT_SIZE];
@@ -453,6 +452,15 @@ int mse_store_status(struct mse_store *store, const char *id, const struct mse_s
 	    (result = mse_db_run(store->db, NULL, err, "COMMIT", "")) < 0)
 		mse_db_run(store->db, NULL, &ignored, "ROLLBACK", "");
 	return result;
+}
+
+int mse_store_status(struct mse_store *store, const char *id, const struct mse_shim_status *status, struct mse_error_info *err)
+{
+	HOLD(store);
+	int result = write_status(store, id, status, err);
+
+	/* The end of an app frees room, and must not fail for the want of it. */
+	return result < 0 && status->final && mse_db_make_room(store->db) ? write_status(store, id, status, err) : result;
 }
 
 int mse_store_event(struct mse_store *store, const char *id, enum mse_event event, const char *detail, struct mse_error_info *err)
@@ -489,9 +497,8 @@ int mse_store_events(struct mse_store *store, const char *id, json_t **ret_array
 	return result;
 }
 
-int mse_store_forget(struct mse_store *store, const char *id, bool free_name, struct mse_error_info *err)
+static int forget(struct mse_store *store, const char *id, bool free_name, struct mse_error_info *err)
 {
-	HOLD(store);
 	mse_cleanup(mse_app_freep) struct mse_app *app = NULL;
 	struct mse_error_info ignored;
 	int result;
@@ -504,4 +511,19 @@ int mse_store_forget(struct mse_store *store, const char *id, bool free_name, st
 	    (result = mse_db_run(store->db, NULL, err, "COMMIT", "")) < 0)
 		mse_db_run(store->db, NULL, &ignored, "ROLLBACK", "");
 	return result;
+}
+
+int mse_store_forget(struct mse_store *store, const char *id, bool free_name, struct mse_error_info *err)
+{
+	HOLD(store);
+	int result = forget(store, id, free_name, err);
+
+	return result < 0 && mse_db_make_room(store->db) ? forget(store, id, free_name, err) : result;
+}
+
+int mse_store_keep_reserve(struct mse_store *store, struct mse_error_info *err)
+{
+	HOLD(store);
+
+	return mse_db_keep_reserve(store->db, err);
 }

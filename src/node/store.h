@@ -10,6 +10,7 @@
 
 /* Why an app is as it is, from this list or from its shim. */
 #define MSE_REASON_SUPERVISOR_FAILS "its supervisor does not start"
+#define MSE_REASON_FOREIGN_SUPERVISOR "another app's supervisor answers in its place"
 #define MSE_REASON_FOLDER_MISSING "its folder is missing from the node"
 #define MSE_REASON_REPLACED "replaced by its owner"
 
@@ -97,6 +98,9 @@ int mse_store_status(struct mse_store *store, const char *id, const struct mse_s
 int mse_store_event(struct mse_store *store, const char *id, enum mse_event event, const char *detail, struct mse_error_info *err);
 /* An array of {"time", "event", "detail"}, oldest first, at most the last 1000. */
 int mse_store_events(struct mse_store *store, const char *id, json_t **ret_array, struct mse_error_info *err);
+
+/* Keeps some room on the disk for writing down the end of apps, which must not fail on a full one. */
+int mse_store_keep_reserve(struct mse_store *store, struct mse_error_info *err);
 
 /* Forgets an app (not its id). With free_name, the name too, unless another app still has it. */
 int mse_store_forget(struct mse_store *store, const char *id, bool free_name, struct mse_error_info *err);

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/allowance.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -29,6 +30,18 @@
 #define RARE_START_MS 60000u
 /* Having lived so long, a shim's end is not a failure to start. */
 #define LIVED_MS 10000u
+/* What shims say and do is taken in at once, unless there is so much of it that it would keep the node from its work, or fill its
+ * log: changes of status (each is a write to the database), and losses of the connection. */
+#define STATUS_BURST 64
+#define STATUSES_PER_SECOND 2
+#define LOSS_COST 10
+#define LOSS_BURST (10 * LOSS_COST)
+#define LOSS_EARNED_PER_SECOND 1
+#define AFTER_LOSSES_MS 10000u
+#define READS_PER_TURN 4
+#define COMPLAINT_COST 30
+#define COMPLAINT_BURST (3 * COMPLAINT_COST)
+#define COMPLAINTS_EARNED_PER_SECOND 1
 #define SWEEP_MS 60000u
 #define PKI_MS 3600000u
 
@@ -38,6 +51,9 @@ struct watch {
 	int64_t expires_at;
 	int fd; /* of the shim's control socket; -1: not connected */
 	struct mse_buffer *pending;
+	struct mse_allowance statuses, losses, complaints;
+	struct mse_shim_status latest; /* that was received, and not noted yet */
+	bool has_latest;
 	uint64_t next_try; /* monotonic ms */
 	uint64_t started_at; /* when a shim was started last; 0: never */
 	unsigned retry_ms;
@@ -84,6 +100,9 @@ static int add_watch(struct mse_supervisor *supervisor, const char *id, struct w
 		return mse_fail_nomem(err);
 	watch->fd = -1;
 	watch->retry_ms = FIRST_RETRY_MS;
+	watch->statuses = mse_allowance_of(STATUS_BURST, STATUSES_PER_SECOND, mse_monotonic_ms());
+	watch->complaints = mse_allowance_of(COMPLAINT_BURST, COMPLAINTS_EARNED_PER_SECOND, mse_monotonic_ms());
+	watch->losses = mse_allowance_of(LOSS_BURST, LOSS_EARNED_PER_SECOND, mse_monotonic_ms());
 	watch->pending = mse_buffer_new(4 * MSE_SHIM_LINE_MAX_SIZE);
 	snprintf(watch->id, sizeof watch->id, "%s", id);
 	result = watch->pending == NULL ? mse_fail_nomem(err) : mse_node_app_dir(supervisor->node, id, &watch->app_dir, err);
@@ -110,16 +129,22 @@ static void note_event(struct mse_supervisor *supervisor, const struct watch *wa
 		report(watch, "cannot note an event", &err);
 }
 
-static void note_status(struct mse_supervisor *supervisor, const struct watch *watch, const struct mse_shim_status *status)
+/* False when it is to be tried again. */
+static bool note_status(struct mse_supervisor *supervisor, struct watch *watch, const struct mse_shim_status *status)
 {
 	struct mse_error_info err;
 
-	if (mse_store_status(supervisor->node->store, watch->id, status, &err) < 0 && err.code != MSE_ERR_NOT_FOUND)
-		report(watch, "cannot note its status", &err);
+	int result = mse_store_status(supervisor->node->store, watch->id, status, &err);
+
+	if (result == 0 || result == MSE_ERR_NOT_FOUND)
+		return true;
+	if (mse_allowance_take(&watch->complaints, COMPLAINT_COST, mse_monotonic_ms()))
+		report(watch, "cannot note its status, and tries again", &err);
+	return false;
 }
 
 /* What the node finds itself, when there is no shim to say it; the app may yet come back, so it is not final. */
-static void note_trouble(struct mse_supervisor *supervisor, const struct watch *watch, const char *reason)
+static void note_trouble(struct mse_supervisor *supervisor, struct watch *watch, const char *reason)
 {
 	mse_cleanup(mse_app_freep) struct mse_app *app = NULL;
 	struct mse_shim_status status = { .state = MSE_SHIM_ON_ERROR };
@@ -133,51 +158,106 @@ static void note_trouble(struct mse_supervisor *supervisor, const struct watch *
 	note_status(supervisor, watch, &status);
 }
 
-static void disconnect(struct watch *watch)
+/* True when there is nothing left to start. */
+static bool has_ended(struct mse_supervisor *supervisor, struct watch *watch)
 {
-	if (watch->started_at == 0 || mse_monotonic_ms() - watch->started_at > LIVED_MS)
+	mse_cleanup(mse_app_freep) struct mse_app *app = NULL;
+	struct mse_error_info err;
+	struct mse_shim_status status;
+
+	if (mse_shim_status_read(watch->app_dir, watch->id, &status, &err) == 0 && status.final) {
+		note_status(supervisor, watch, &status);
+		return true;
+	}
+	if (watch->expires_at > mse_time_now())
+		return false;
+	/* Expired while no shim was there to see it. */
+	if (mse_store_find(supervisor->node->store, watch->id, &app, &err) == 0 &&
+	    mse_app_bury(supervisor->node, app, MSE_SHIM_REASON_EXPIRED, &err) < 0) {
+		report(watch, "cannot stop it although it has expired", &err);
+		return false;
+	}
+	return true;
+}
+
+/* False when that has happened too often of late to be worth a line. */
+static bool disconnect(struct watch *watch)
+{
+	uint64_t now = mse_monotonic_ms();
+	bool rare = mse_allowance_take(&watch->losses, LOSS_COST, now);
+
+	if (watch->started_at == 0 || now - watch->started_at > LIVED_MS)
 		watch->starts = 0;
 	mse_close(watch->fd);
 	watch->fd = -1;
-	watch->next_try = 0;
+	watch->next_try = rare ? 0 : now + AFTER_LOSSES_MS;
 	watch->retry_ms = FIRST_RETRY_MS;
 	mse_buffer_clear(watch->pending);
+	return rare;
+}
+
+/* What a shim that keeps to the protocol would not have said. */
+static void reject(struct mse_supervisor *supervisor, struct watch *watch, const char *what, const struct mse_error_info *err)
+{
+	if (!disconnect(watch))
+		return;
+	report(watch, what, err);
+	if (err->code == MSE_ERR_DENIED)
+		note_trouble(supervisor, watch, MSE_REASON_FOREIGN_SUPERVISOR);
+}
+
+static void note_latest(struct mse_supervisor *supervisor, struct watch *watch)
+{
+	/* The end is noted whatever came before it: nothing comes after it. */
+	if (!watch->has_latest || (!watch->latest.final && !mse_allowance_take(&watch->statuses, 1, mse_monotonic_ms())))
+		return;
+	watch->has_latest = !note_status(supervisor, watch, &watch->latest);
+}
+
+/* Takes whole lines from the front of what was received. */
+static void take_lines(struct mse_supervisor *supervisor, struct watch *watch)
+{
+	const char *text, *end;
+
+	while (watch->fd >= 0 && (end = memchr(text = mse_buffer_text(watch->pending), '\n', mse_buffer_size(watch->pending))) != NULL) {
+		struct mse_shim_status status;
+		struct mse_error_info err;
+
+		if (mse_shim_status_parse(text, (size_t)(end - text), &status, &err) < 0 || mse_shim_status_check(&status, watch->id, &err) < 0) {
+			reject(supervisor, watch, "its shim talks nonsense", &err);
+			return;
+		}
+		mse_buffer_consume(watch->pending, (size_t)(end - text) + 1);
+		watch->answered = true;
+		watch->latest = status;
+		watch->has_latest = true;
+		note_latest(supervisor, watch);
+	}
 }
 
 /* Takes in what the shim has sent; a shim that is gone, or talks nonsense, is disconnected. */
 static void listen_to(struct mse_supervisor *supervisor, struct watch *watch)
 {
 	struct mse_error_info err;
-	struct mse_shim_status status;
-	const char *text, *end;
 	uint8_t *room;
-	ssize_t got = 0;
+	ssize_t got = 1;
 
-	while (watch->fd >= 0) {
+	for (unsigned i = 0; i < READS_PER_TURN && watch->fd >= 0 && got > 0; i++) {
 		if (mse_buffer_reserve(watch->pending, MSE_SHIM_LINE_MAX_SIZE, &room, &err) < 0) {
-			report(watch, "its shim talks too much", &err);
-			disconnect(watch);
+			reject(supervisor, watch, "its shim talks too much", &err);
 			return;
 		}
 		got = recv(watch->fd, room, MSE_SHIM_LINE_MAX_SIZE, MSG_DONTWAIT);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			break;
-		mse_buffer_commit(watch->pending, (size_t)got);
-		while ((end = memchr(text = mse_buffer_text(watch->pending), '\n', mse_buffer_size(watch->pending))) != NULL) {
-			if (mse_shim_status_parse(text, (size_t)(end - text), &status, &err) < 0) {
-				report(watch, "its shim talks nonsense", &err);
-				disconnect(watch);
-				return;
-			}
-			mse_buffer_consume(watch->pending, (size_t)(end - text) + 1);
-			watch->answered = true;
-			note_status(supervisor, watch, &status);
+		if (got > 0) {
+			mse_buffer_commit(watch->pending, (size_t)got);
+			take_lines(supervisor, watch);
 		}
 	}
-	if (got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK))
-		disconnect(watch);
+	if (watch->fd >= 0 && (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) && disconnect(watch) && !watch->held &&
+	    !has_ended(supervisor, watch)) {
+		note_event(supervisor, watch, MSE_EVENT_SUPERVISOR_LOST, "");
+		mse_log("app %.12s: its shim is gone", watch->id);
+	}
 }
 
 static bool try_connect(struct mse_supervisor *supervisor, struct watch *watch)
@@ -191,28 +271,6 @@ static bool try_connect(struct mse_supervisor *supervisor, struct watch *watch)
 		return false;
 	}
 	listen_to(supervisor, watch);
-	return true;
-}
-
-/* True when there is nothing left to start. */
-static bool has_ended(struct mse_supervisor *supervisor, struct watch *watch)
-{
-	mse_cleanup(mse_app_freep) struct mse_app *app = NULL;
-	struct mse_error_info err;
-	struct mse_shim_status status;
-
-	if (mse_shim_status_read(watch->app_dir, &status, &err) == 0 && status.final) {
-		note_status(supervisor, watch, &status);
-		return true;
-	}
-	if (watch->expires_at > mse_time_now())
-		return false;
-	/* Expired while no shim was there to see it. */
-	if (mse_store_find(supervisor->node->store, watch->id, &app, &err) == 0 &&
-	    mse_app_bury(supervisor->node, app, MSE_SHIM_REASON_EXPIRED, &err) < 0) {
-		report(watch, "cannot stop it although it has expired", &err);
-		return false;
-	}
 	return true;
 }
 
@@ -321,6 +379,8 @@ static void keep_house(struct mse_supervisor *supervisor, uint64_t now)
 
 	if (now >= supervisor->next_sweep) {
 		supervisor->next_sweep = now + SWEEP_MS;
+		if (mse_store_keep_reserve(supervisor->node->store, &err) < 0)
+			mse_log("%s", err.message);
 		if (mse_store_each(supervisor->node->store, NULL, NULL, sweep_app, supervisor, &err) < 0 ||
 		    mse_bundles_sweep(supervisor->node->bundles, false, &err) < 0 ||
 		    (supervisor->node->groups != NULL && mse_cgroups_sweep(supervisor->node->groups, &err) < 0))
@@ -337,8 +397,10 @@ static void attend_all(struct mse_supervisor *supervisor)
 {
 	pthread_mutex_lock(&supervisor->lock);
 	refresh(supervisor);
-	for (struct watch *watch = supervisor->watches; watch != NULL; watch = watch->next)
+	for (struct watch *watch = supervisor->watches; watch != NULL; watch = watch->next) {
+		note_latest(supervisor, watch);
 		attend(supervisor, watch, mse_monotonic_ms());
+	}
 	pthread_mutex_unlock(&supervisor->lock);
 }
 
@@ -381,10 +443,6 @@ static void take_in(struct mse_supervisor *supervisor, const struct pollfd *fds,
 		for (struct watch *watch = supervisor->watches; fds[i].revents != 0 && watch != NULL; watch = watch->next)
 			if (watch->fd == fds[i].fd) {
 				listen_to(supervisor, watch);
-				if (watch->fd < 0 && !watch->held && !has_ended(supervisor, watch)) {
-					note_event(supervisor, watch, MSE_EVENT_SUPERVISOR_LOST, "");
-					mse_log("app %.12s: its shim is gone", watch->id);
-				}
 				break;
 			}
 	pthread_mutex_unlock(&supervisor->lock);

@@ -19,7 +19,7 @@
 #define WHAT "the shim's status"
 
 static const char *const state_names[] = { "spawning", "initializing", "running", "stopped", "on_error" };
-static const char *const members[] = { "status", "reason", "final", "provisioned", "restarts", "enclave_pid", "measurement", "changed_at", "weaker",
+static const char *const members[] = { "instance_id", "status", "reason", "final", "provisioned", "restarts", "enclave_pid", "measurement", "changed_at", "weaker",
 	"metrics", NULL };
 
 #define METRIC_COUNT 6
@@ -67,7 +67,7 @@ int mse_shim_status_format(const struct mse_shim_status *status, struct mse_buff
 	if (result < 0)
 		return result;
 	mse_weaker_format(status->weaker, weaker);
-	root = json_pack("{s:s, s:s?, s:b, s:b, s:o, s:I, s:s?, s:I, s:s, s:O}", "status", state_names[status->state],
+	root = json_pack("{s:s, s:s, s:s?, s:b, s:b, s:o, s:I, s:s?, s:I, s:s, s:O}", "instance_id", status->instance_id, "status", state_names[status->state],
 		"reason", status->reason[0] == 0 ? NULL : status->reason, "final", (int)status->final, "provisioned", (int)status->provisioned,
 		"restarts", counter(status->restarts), "enclave_pid", (json_int_t)status->enclave_pid,
 		"measurement", status->measurement[0] == 0 ? NULL : status->measurement, "changed_at", (json_int_t)status->changed_at,
@@ -90,6 +90,16 @@ static int parse_state(const json_t *root, struct mse_shim_status *status, struc
 			return 0;
 		}
 	return mse_fail(err, MSE_ERR_INPUT, WHAT ": '%.40s' is not a status", text);
+}
+
+static int parse_instance(const json_t *root, struct mse_shim_status *status, struct mse_error_info *err)
+{
+	uint8_t id[MSE_INSTANCE_ID_SIZE];
+	int result = mse_json_hex(root, "instance_id", WHAT, id, sizeof id, err);
+
+	if (result == 0)
+		mse_hex_encode(status->instance_id, id, sizeof id);
+	return result;
 }
 
 static int parse_texts(const json_t *root, struct mse_shim_status *status, struct mse_error_info *err)
@@ -137,7 +147,7 @@ int mse_shim_status_parse(const char *text, size_t size, struct mse_shim_status 
 	if (size > MSE_SHIM_LINE_MAX_SIZE)
 		return mse_fail(err, MSE_ERR_LIMIT, WHAT " has %zu bytes, the limit is %zu", size, MSE_SHIM_LINE_MAX_SIZE);
 	if ((result = mse_json_parse(text, size, WHAT, &root, err)) < 0 || (result = mse_json_only(root, members, WHAT, err)) < 0 ||
-	    (result = parse_state(root, &status, err)) < 0 || (result = parse_texts(root, &status, err)) < 0 ||
+	    (result = parse_instance(root, &status, err)) < 0 || (result = parse_state(root, &status, err)) < 0 || (result = parse_texts(root, &status, err)) < 0 ||
 	    (result = mse_json_bool(root, "final", WHAT, &status.final, err)) < 0 ||
 	    (result = mse_json_bool(root, "provisioned", WHAT, &status.provisioned, err)) < 0 ||
 	    (result = mse_json_u64(root, "restarts", WHAT, 0, MAX_COUNTER, &status.restarts, err)) < 0 ||
@@ -152,8 +162,16 @@ int mse_shim_status_parse(const char *text, size_t size, struct mse_shim_status 
 	return 0;
 }
 
-int mse_shim_status_read(const char *app_dir, struct mse_shim_status *ret_status, struct mse_error_info *err)
+int mse_shim_status_check(const struct mse_shim_status *status, const char *instance_id, struct mse_error_info *err)
 {
+	if (strcmp(status->instance_id, instance_id) == 0)
+		return 0;
+	return mse_fail(err, MSE_ERR_DENIED, WHAT " is that of instance %.12s, not of %.12s", status->instance_id, instance_id);
+}
+
+int mse_shim_status_read(const char *app_dir, const char *instance_id, struct mse_shim_status *ret_status, struct mse_error_info *err)
+{
+	struct mse_shim_status status;
 	mse_autofree char *path = NULL;
 	mse_autofree uint8_t *data = NULL;
 	size_t size;
@@ -162,8 +180,11 @@ int mse_shim_status_read(const char *app_dir, struct mse_shim_status *ret_status
 	if ((result = mse_path_join(app_dir, MSE_SHIM_STATUS_FILE, &path, err)) < 0 ||
 	    (result = mse_file_read(path, MSE_SHIM_LINE_MAX_SIZE, &data, &size, err)) < 0)
 		return result;
-	result = mse_shim_status_parse((const char *)data, size, ret_status, err);
-	return result < 0 ? mse_context(err, "'%s'", path) : 0;
+	if ((result = mse_shim_status_parse((const char *)data, size, &status, err)) < 0 ||
+	    (result = mse_shim_status_check(&status, instance_id, err)) < 0)
+		return mse_context(err, "'%s'", path);
+	*ret_status = status;
+	return 0;
 }
 
 int mse_shim_connect(const char *app_dir, int *ret_fd, struct mse_error_info *err)

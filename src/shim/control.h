@@ -4,7 +4,7 @@
  * JSON, at most MSE_SHIM_LINE_MAX_SIZE bytes each with the newline. From the shim, at once and after each change, and
  * in `status.json`, which is replaced at once:
  *
- *     {"status": "spawning" | "initializing" | "running" | "stopped" | "on_error", "reason": text or null, "final": bool,
+ *     {"instance_id": 64 hex digits, "status": "spawning" | "initializing" | "running" | "stopped" | "on_error", "reason": text or null, "final": bool,
  *      "provisioned": bool, "restarts": N, "enclave_pid": N or 0, "measurement": 64 hex digits or null, "changed_at": seconds,
  *      "weaker": names as of shim/weaker.h, a space between them,
  *      "metrics": {"requests", "errors", "in_flight", "bytes_in", "bytes_out", "log_lost"}}
@@ -22,6 +22,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "manifest/manifest.h"
 
 #define MSE_SHIM_LINE_MAX_SIZE ((size_t)4096)
 #define MSE_SHIM_REASON_SIZE 256
@@ -45,6 +46,7 @@ struct mse_shim_metrics {
 };
 
 struct mse_shim_status {
+	char instance_id[MSE_INSTANCE_ID_TEXT_SIZE]; /* whose shim it is */
 	enum mse_shim_state state;
 	char reason[MSE_SHIM_REASON_SIZE]; /* "": none */
 	bool final;
@@ -60,8 +62,10 @@ struct mse_shim_status {
 /* A status as one line of text, without the newline, and back: strictly, since who reads it may trust the shim no more than it must. */
 int mse_shim_status_format(const struct mse_shim_status *status, struct mse_buffer *to, struct mse_error_info *err);
 int mse_shim_status_parse(const char *text, size_t size, struct mse_shim_status *ret_status, struct mse_error_info *err);
-/* `status.json` in the app's folder; MSE_ERR_NOT_FOUND when no shim has written one. */
-int mse_shim_status_read(const char *app_dir, struct mse_shim_status *ret_status, struct mse_error_info *err);
+/* MSE_ERR_DENIED when it is another instance's: sockets and files can be put into other folders. */
+int mse_shim_status_check(const struct mse_shim_status *status, const char *instance_id, struct mse_error_info *err);
+/* `status.json` in the app's folder, of this instance; MSE_ERR_NOT_FOUND when no shim has written one. */
+int mse_shim_status_read(const char *app_dir, const char *instance_id, struct mse_shim_status *ret_status, struct mse_error_info *err);
 
 /* Whether it can be a reason: 1 to MSE_SHIM_REASON_SIZE - 1 printable ASCII characters, since it is shown on terminals. */
 bool mse_shim_reason_is_valid(const char *reason);

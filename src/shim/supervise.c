@@ -566,7 +566,7 @@ int mse_supervise(const struct mse_shim_config *config, bool host_root, struct m
 	mse_cleanup(clear) struct shim shim = { .config = config, .listener = -1, .expires_at = config->expires_at };
 	struct mse_run_setting setting = { .config = config, .host_root = host_root, .services = &shim.services, .events = &run_events, .context = &shim };
 	struct mse_shim_status last = { 0 };
-	int result = mse_shim_status_read(".", &last, err);
+	int result = mse_shim_status_read(".", config->instance_id, &last, err);
 
 	if (result < 0 && result != MSE_ERR_NOT_FOUND)
 		mse_log("the last status is not readable: %s", err->message);
@@ -576,6 +576,7 @@ int mse_supervise(const struct mse_shim_config *config, bool host_root, struct m
 	}
 	shim.status.weaker = MSE_WEAKER_HOME | MSE_WEAKER_LIMITS | MSE_WEAKER_NETWORK | (host_root ? 0 : MSE_WEAKER_USER);
 	mse_restarts_init(&shim.restarts, config->restart_failures, config->restart_seconds);
+	memcpy(shim.status.instance_id, config->instance_id, sizeof shim.status.instance_id);
 	mse_channel_services_init(&shim.services);
 	shim.publish_allowance = mse_allowance_of(PUBLISH_BURST, PUBLISHED_PER_SECOND, mse_monotonic_ms());
 	shim.complaint_allowance = mse_allowance_of(COMPLAINT_BURST, COMPLAINTS_PER_SECOND, mse_monotonic_ms());

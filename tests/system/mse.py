@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -85,6 +86,17 @@ def program_name(pid):
         return ""
 
 
+def control_socket(folder):
+    """Connected to the shim of an app's folder, whose path may be longer than a socket's address."""
+    connection = socket.socket(socket.AF_UNIX)
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    try:
+        connection.connect(f"/proc/self/fd/{descriptor}/control.sock")
+    finally:
+        os.close(descriptor)
+    return connection
+
+
 class Node:
     """msed with a data folder of its own."""
 
@@ -160,7 +172,7 @@ class Node:
         return processes(str(self.data), "mse-shim")
 
     def shim_of(self, instance):
-        return next((pid for pid in self.shims() if instance in Path(f"/proc/{pid}/cmdline").read_text()), None)
+        return next(iter(processes(str(self.app_folder(instance)), "mse-shim")), None)
 
     def enclave_of(self, instance):
         shim = self.shim_of(instance)

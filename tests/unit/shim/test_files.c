@@ -131,6 +131,7 @@ static void a_status_is_parsed_as_it_was_formatted(void **state)
 
 	(void)state;
 	memset(status.measurement, 'b', 64);
+	memset(status.instance_id, 'c', 64);
 	assert_works(mse_shim_status_format(&status, text, &err));
 	assert_null(memchr(mse_buffer_data(text), '\n', mse_buffer_size(text)));
 	assert_works(mse_shim_status_parse(mse_buffer_text(text), mse_buffer_size(text), &again, &err));
@@ -138,6 +139,9 @@ static void a_status_is_parsed_as_it_was_formatted(void **state)
 	again.metrics.bytes_out = UINT64_MAX;
 	assert_string_equal(again.reason, status.reason);
 	assert_string_equal(again.measurement, status.measurement);
+	assert_works(mse_shim_status_check(&again, status.instance_id, &err));
+	again.instance_id[63] = 'd';
+	assert_fails(mse_shim_status_check(&again, status.instance_id, &err), MSE_ERR_DENIED, "of instance cccccccccccc");
 	assert_int_equal(again.state, status.state);
 	assert_true(again.provisioned);
 	assert_false(again.final);
@@ -148,14 +152,16 @@ static void a_status_is_parsed_as_it_was_formatted(void **state)
 	assert_memory_equal(&again.metrics, &status.metrics, sizeof status.metrics);
 }
 
+#define INSTANCE "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
+
 static void a_status_of_another_form_is_refused(void **state)
 {
 	static const char *const bad[] = { "", "{}", "[]", "{\"status\": \"running\"}",
-		"{\"status\":\"dancing\",\"reason\":null,\"final\":false,\"provisioned\":false,\"restarts\":0,\"enclave_pid\":0,\"measurement\":null,"
+		"{\"instance_id\":\"" INSTANCE "\",\"status\":\"dancing\",\"reason\":null,\"final\":false,\"provisioned\":false,\"restarts\":0,\"enclave_pid\":0,\"measurement\":null,"
 		"\"changed_at\":0,\"weaker\":\"\",\"metrics\":{\"requests\":0,\"errors\":0,\"in_flight\":0,\"bytes_in\":0,\"bytes_out\":0,\"log_lost\":0}}",
-		"{\"status\":\"running\",\"reason\":\"\\u001b[2J\",\"final\":false,\"provisioned\":false,\"restarts\":0,\"enclave_pid\":0,\"measurement\":null,"
+		"{\"instance_id\":\"" INSTANCE "\",\"status\":\"running\",\"reason\":\"\\u001b[2J\",\"final\":false,\"provisioned\":false,\"restarts\":0,\"enclave_pid\":0,\"measurement\":null,"
 		"\"changed_at\":0,\"weaker\":\"\",\"metrics\":{\"requests\":0,\"errors\":0,\"in_flight\":0,\"bytes_in\":0,\"bytes_out\":0,\"log_lost\":0}}",
-		"{\"status\":\"running\",\"reason\":null,\"final\":false,\"provisioned\":false,\"restarts\":0,\"enclave_pid\":0,\"measurement\":null,"
+		"{\"instance_id\":\"" INSTANCE "\",\"status\":\"running\",\"reason\":null,\"final\":false,\"provisioned\":false,\"restarts\":0,\"enclave_pid\":0,\"measurement\":null,"
 		"\"changed_at\":0,\"weaker\":\"user walls\",\"metrics\":{\"requests\":0,\"errors\":0,\"in_flight\":0,\"bytes_in\":0,\"bytes_out\":0,"
 		"\"log_lost\":0}}" };
 	struct mse_shim_status status;

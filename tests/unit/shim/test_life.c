@@ -76,12 +76,12 @@ static void stopping_destroys_state_and_bundle_and_keeps_the_log(void **state)
 	assert_false(mse_path_exists(path_in(app, "app/bundle")));
 	assert_false(mse_path_exists(path_in(app, "app/control.sock")));
 	assert_true(mse_path_exists(path_in(app, "app/log")));
-	assert_works(mse_shim_status_read(app->dir, &status, &err));
+	assert_works(mse_shim_status_read(app->dir, app->config->instance_id, &status, &err));
 	assert_true(is_final(&status));
 	/* Nothing starts again. */
 	run_shim(app);
 	assert_int_equal(wait_for_exit(app), 0);
-	assert_works(mse_shim_status_read(app->dir, &status, &err));
+	assert_works(mse_shim_status_read(app->dir, app->config->instance_id, &status, &err));
 	assert_true(is_final(&status));
 	end(app);
 }
@@ -126,7 +126,7 @@ static void an_app_that_expired_while_no_shim_ran_never_starts(void **state)
 	write_files(app);
 	run_shim(app);
 	assert_int_equal(wait_for_exit(app), 0);
-	assert_works(mse_shim_status_read(app->dir, &status, &err));
+	assert_works(mse_shim_status_read(app->dir, app->config->instance_id, &status, &err));
 	assert_true(is_final(&status));
 	assert_string_equal(status.reason, "expired");
 	assert_false(mse_path_exists(path_in(app, "app/bundle")));
@@ -147,7 +147,7 @@ static void sigterm_ends_shim_and_enclave_and_the_next_shim_resumes(void **state
 	kill(app->shim, SIGTERM);
 	assert_int_equal(wait_for_exit(app), 0);
 	expect_gone(enclave);
-	assert_works(mse_shim_status_read(app->dir, &status, &err));
+	assert_works(mse_shim_status_read(app->dir, app->config->instance_id, &status, &err));
 	assert_false(status.final);
 	run_shim(app);
 	connect_to(app);
@@ -197,7 +197,7 @@ static void a_stop_that_was_interrupted_is_finished_by_the_next_shim(void **stat
 	assert_false(app->status.final);
 	/* The line is said before the file is written, which may take its time. */
 	for (unsigned tries = 0; tries < 3000; tries++) {
-		if (mse_shim_status_read(app->dir, &status, &err) == 0 && status.state == MSE_SHIM_STOPPED)
+		if (mse_shim_status_read(app->dir, app->config->instance_id, &status, &err) == 0 && status.state == MSE_SHIM_STOPPED)
 			break;
 		usleep(10000);
 	}
@@ -205,7 +205,7 @@ static void a_stop_that_was_interrupted_is_finished_by_the_next_shim(void **stat
 	wait_for_exit(app);
 	run_shim(app);
 	assert_int_equal(wait_for_exit(app), 0);
-	assert_works(mse_shim_status_read(app->dir, &status, &err));
+	assert_works(mse_shim_status_read(app->dir, app->config->instance_id, &status, &err));
 	assert_true(is_final(&status));
 	assert_string_equal(status.reason, "replaced");
 	assert_false(mse_path_exists(path_in(app, "app/sealed")));
@@ -268,7 +268,7 @@ static void a_fifo_in_the_way_of_a_status_holds_nobody_up(void **state)
 	start(app);
 	await(app, is_initializing);
 	stop(app);
-	assert_works(mse_shim_status_read(app->dir, &status, &err));
+	assert_works(mse_shim_status_read(app->dir, app->config->instance_id, &status, &err));
 	assert_true(is_final(&status));
 	end(app);
 }
