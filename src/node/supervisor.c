@@ -38,6 +38,8 @@
 #define LOSS_BURST (10 * LOSS_COST)
 #define LOSS_EARNED_PER_SECOND 1
 #define AFTER_LOSSES_MS 10000u
+/* How long a shim that says too much is not listened to. */
+#define PAUSE_MS 500u
 #define READS_PER_TURN 4
 #define COMPLAINT_COST 30
 #define COMPLAINT_BURST (3 * COMPLAINT_COST)
@@ -54,6 +56,7 @@ struct watch {
 	struct mse_allowance statuses, losses, complaints;
 	struct mse_shim_status latest; /* that was received, and not noted yet */
 	bool has_latest;
+	uint64_t paused_until; /* monotonic ms */
 	uint64_t next_try; /* monotonic ms */
 	uint64_t started_at; /* when a shim was started last; 0: never */
 	unsigned retry_ms;
@@ -233,6 +236,8 @@ static void take_lines(struct mse_supervisor *supervisor, struct watch *watch)
 		watch->has_latest = true;
 		note_latest(supervisor, watch);
 	}
+	if (watch->has_latest)
+		watch->paused_until = mse_monotonic_ms() + PAUSE_MS;
 }
 
 /* Takes in what the shim has sent; a shim that is gone, or talks nonsense, is disconnected. */
@@ -242,7 +247,7 @@ static void listen_to(struct mse_supervisor *supervisor, struct watch *watch)
 	uint8_t *room;
 	ssize_t got = 1;
 
-	for (unsigned i = 0; i < READS_PER_TURN && watch->fd >= 0 && got > 0; i++) {
+	for (unsigned i = 0; i < READS_PER_TURN && watch->fd >= 0 && got > 0 && mse_monotonic_ms() >= watch->paused_until; i++) {
 		if (mse_buffer_reserve(watch->pending, MSE_SHIM_LINE_MAX_SIZE, &room, &err) < 0) {
 			reject(supervisor, watch, "its shim talks too much", &err);
 			return;
@@ -421,7 +426,9 @@ static struct pollfd *collect(struct mse_supervisor *supervisor, size_t *ret_cou
 	for (struct watch *watch = supervisor->watches; fds != NULL && watch != NULL; watch = watch->next) {
 		uint64_t left = watch->next_try > now ? watch->next_try - now : 0;
 
-		if (watch->fd >= 0)
+		if (watch->fd >= 0 && watch->paused_until > now)
+			wait = wait < PAUSE_MS ? wait : PAUSE_MS;
+		else if (watch->fd >= 0)
 			fds[count++] = (struct pollfd){ .fd = watch->fd, .events = POLLIN };
 		else if (!watch->held && left < wait)
 			wait = left;
