@@ -13,6 +13,8 @@
 #include "base/text.h"
 #include "shim/cgroup_tree.h"
 
+/* What a process may ask of the kernel in one piece, a huge page, and be refused. */
+#define REFUSED_AT_ONCE ((uint64_t)2 * 1024 * 1024)
 #define ENCLAVE "enclave"
 #define HELPERS "helpers"
 #define NAME_SIZE 12
@@ -286,17 +288,31 @@ static int read_counter(int group, const char *file, const char *name, uint64_t 
 	return mse_fail(err, MSE_ERR_UNSUPPORTED, "the control group's '%s' has no '%s': the kernel is older than 4.13", file, name);
 }
 
+/* v1 counts refusals too, but some kernels (6.18) not those of the limit that has swap in it, which comes first. So: whether so much was
+ * ever used that the limit stood in the way. */
+static int reached_limit(int leaf, bool *ret_reached, struct mse_error_info *err)
+{
+	uint64_t peak, limit;
+	int result;
+
+	if ((result = read_counter(leaf, "memory.max_usage_in_bytes", "", &peak, err)) < 0 ||
+	    (result = read_counter(leaf, "memory.limit_in_bytes", "", &limit, err)) < 0)
+		return result;
+	*ret_reached = peak + REFUSED_AT_ONCE >= limit;
+	return 0;
+}
+
 int mse_cgroup_was_out_of_memory(struct mse_cgroup *group, bool *ret_was, struct mse_error_info *err)
 {
 	int leaf = group_of(group, group->enclave, MSE_CGROUP_MEMORY), result;
-	bool v2 = group->groups->v2;
-	uint64_t kills, refusals;
+	bool v2 = group->groups->v2, reached = false;
+	uint64_t kills, refusals = 0;
 
 	/* Kills are counted whoever was short of memory; what the group's own limit has refused is counted apart. */
 	if ((result = read_counter(leaf, v2 ? "memory.events" : "memory.oom_control", "oom_kill", &kills, err)) < 0 ||
-	    (result = v2 ? read_counter(leaf, "memory.events", "oom", &refusals, err) : read_counter(leaf, "memory.failcnt", "", &refusals, err)) < 0)
+	    (result = v2 ? read_counter(leaf, "memory.events", "oom", &refusals, err) : reached_limit(leaf, &reached, err)) < 0)
 		return result;
-	*ret_was = kills > group->kills && refusals > group->refusals;
+	*ret_was = kills > group->kills && (reached || refusals > group->refusals);
 	group->kills = kills;
 	group->refusals = refusals;
 	return 0;
