@@ -13,8 +13,6 @@
 #include "base/text.h"
 #include "shim/cgroup_tree.h"
 
-/* What a process may ask of the kernel in one piece, a huge page, and be refused. */
-#define REFUSED_AT_ONCE ((uint64_t)2 * 1024 * 1024)
 #define ENCLAVE "enclave"
 #define HELPERS "helpers"
 #define NAME_SIZE 12
@@ -26,6 +24,8 @@
 /* Whoever holds a group's lock for a moment is sweeping, or ending. */
 #define LOCK_WAIT_MS 5000u
 #define LOCK_PAUSE_US 5000u
+/* What may be asked for at once, and so refused although less than that is left. */
+#define LIMIT_SLACK ((uint64_t)1024 * 1024)
 #define MAX_SWEPT 100000u
 
 struct mse_cgroup {
@@ -33,6 +33,7 @@ struct mse_cgroup {
 	char name[NAME_SIZE + 1];
 	/* By tree. */
 	int whole[MSE_CGROUP_CONTROLLERS], enclave[MSE_CGROUP_CONTROLLERS], helpers[MSE_CGROUP_CONTROLLERS];
+	uint64_t memory;          /* the enclave's limit */
 	uint64_t kills, refusals; /* seen so far */
 };
 
@@ -225,6 +226,7 @@ int mse_cgroup_new(const struct mse_cgroups *groups, const char *instance_id, co
 	if (group == NULL)
 		return mse_fail_nomem(err);
 	group->groups = groups;
+	group->memory = limits->memory;
 	snprintf(group->name, sizeof group->name, "%s", instance_id);
 	for (size_t i = 0; i < MSE_CGROUP_CONTROLLERS; i++)
 		group->whole[i] = group->enclave[i] = group->helpers[i] = -1;
@@ -288,32 +290,37 @@ static int read_counter(int group, const char *file, const char *name, uint64_t 
 	return mse_fail(err, MSE_ERR_UNSUPPORTED, "the control group's '%s' has no '%s': the kernel is older than 4.13", file, name);
 }
 
-/* v1 counts refusals too, but some kernels (6.18) not those of the limit that has swap in it, which comes first. So: whether so much was
- * ever used that the limit stood in the way. */
-static int reached_limit(int leaf, bool *ret_reached, struct mse_error_info *err)
+/* Whether the group's own limit was met since the last call: by what it has refused, or on v1, where not all kernels count that, by the
+ * most that was used. */
+static int met_own_limit(struct mse_cgroup *group, int leaf, bool *ret_met, struct mse_error_info *err)
 {
-	uint64_t peak, limit;
+	uint64_t value;
 	int result;
 
-	if ((result = read_counter(leaf, "memory.max_usage_in_bytes", "", &peak, err)) < 0 ||
-	    (result = read_counter(leaf, "memory.limit_in_bytes", "", &limit, err)) < 0)
+	if (group->groups->v2) {
+		if ((result = read_counter(leaf, "memory.events", "oom", &value, err)) < 0)
+			return result;
+		*ret_met = value > group->refusals;
+		group->refusals = value;
+		return 0;
+	}
+	if ((result = read_counter(leaf, "memory.max_usage_in_bytes", "", &value, err)) < 0)
 		return result;
-	*ret_reached = peak + REFUSED_AT_ONCE >= limit;
-	return 0;
+	*ret_met = value + LIMIT_SLACK >= group->memory;
+	return mse_cgroup_write(leaf, "memory.max_usage_in_bytes", "0", err);
 }
 
 int mse_cgroup_was_out_of_memory(struct mse_cgroup *group, bool *ret_was, struct mse_error_info *err)
 {
 	int leaf = group_of(group, group->enclave, MSE_CGROUP_MEMORY), result;
-	bool v2 = group->groups->v2, reached = false;
-	uint64_t kills, refusals = 0;
+	uint64_t kills;
+	bool met;
 
-	/* Kills are counted whoever was short of memory; what the group's own limit has refused is counted apart. */
-	if ((result = read_counter(leaf, v2 ? "memory.events" : "memory.oom_control", "oom_kill", &kills, err)) < 0 ||
-	    (result = v2 ? read_counter(leaf, "memory.events", "oom", &refusals, err) : reached_limit(leaf, &reached, err)) < 0)
+	/* Kills are counted whoever was short of memory: the group, or the machine. */
+	if ((result = read_counter(leaf, group->groups->v2 ? "memory.events" : "memory.oom_control", "oom_kill", &kills, err)) < 0 ||
+	    (result = met_own_limit(group, leaf, &met, err)) < 0)
 		return result;
-	*ret_was = kills > group->kills && (reached || refusals > group->refusals);
+	*ret_was = kills > group->kills && met;
 	group->kills = kills;
-	group->refusals = refusals;
 	return 0;
 }

@@ -86,7 +86,8 @@ static void fill(int parent, int group)
 {
 	static const char *const v2[] = { "cgroup.procs", "cgroup.subtree_control", "cgroup.kill", "memory.max", "memory.swap.max", "memory.oom.group",
 		"cpu.max", "cpu.weight", "pids.max" };
-	static const char *const v1[] = { "cgroup.procs", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.swappiness", "memory.failcnt",
+	static const char *const v1[] = { "cgroup.procs", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.swappiness",
+		"memory.max_usage_in_bytes",
 		"cpu.cfs_period_us", "cpu.cfs_quota_us", "cpu.shares", "pids.max" };
 	char text[1024];
 
@@ -100,7 +101,7 @@ static void fill(int parent, int group)
 	}
 	make_file(group, "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n");
 	for (size_t i = 0; i < sizeof v1 / sizeof v1[0]; i++)
-		make_file(group, v1[i], strcmp(v1[i], "memory.failcnt") == 0 ? "0\n" : "");
+		make_file(group, v1[i], strcmp(v1[i], "memory.max_usage_in_bytes") == 0 ? "0\n" : "");
 }
 
 int __wrap_mkdirat(int parent, const char *name, mode_t mode)
@@ -614,8 +615,13 @@ static void on_v1_a_kill_for_the_groups_own_limit_is_told_once(void **state)
 	assert_works(mse_cgroup_new(groups, INSTANCE, &limits, &group, &err));
 	expect_out_of_memory(group, false);
 	put("memory/mse/" GROUP "/enclave/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n");
-	put("memory/mse/" GROUP "/enclave/memory.failcnt", "17\n");
+	put("memory/mse/" GROUP "/enclave/memory.max_usage_in_bytes", "%llu\n", 512 * MIB - 4096);
 	expect_out_of_memory(group, true);
+	expect_last("memory/mse/" GROUP "/enclave/memory.max_usage_in_bytes", "0");
+	expect_out_of_memory(group, false);
+	put("memory/mse/" GROUP "/enclave/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
+	put("memory/mse/" GROUP "/enclave/memory.max_usage_in_bytes", "%llu\n", 200 * MIB);
+	/* The machine's own. */
 	expect_out_of_memory(group, false);
 	put("memory/mse/" GROUP "/enclave/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\n");
 	assert_fails(mse_cgroup_was_out_of_memory(group, &(bool){ false }, &err), MSE_ERR_UNSUPPORTED, "has no 'oom_kill'");
