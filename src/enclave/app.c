@@ -15,6 +15,7 @@
 
 #define SECRETS_DIR MSE_ENCLAVE_HOME_DIR "/.cache/mse"
 #define SECRETS_PATH SECRETS_DIR "/secrets.json"
+#define TMPDIR MSE_ENCLAVE_HOME_DIR "/.tmp"
 #define DRAIN_MS 3000
 #define OLDEST_MINOR 11
 
@@ -31,18 +32,28 @@ static int write_secrets(const struct mse_secret *secrets, struct mse_error_info
 	return mse_fd_write(fd, mse_secret_view(secrets), mse_secret_size(secrets), err);
 }
 
-/* The table of what the application sees was set by the sandbox; the image's own variables are in the manifest. */
-static int set_environment(const struct mse_enclave *enclave, struct mse_error_info *err)
+int mse_app_set_environment(const struct mse_manifest *manifest, struct mse_error_info *err)
 {
-	const char *temporary = getenv("TMPDIR");
-	const struct mse_manifest *manifest = enclave->manifest;
+	static const char *const variables[][2] = {
+		{ "HOME", MSE_ENCLAVE_HOME_DIR }, { "SECRETS_PATH", SECRETS_PATH }, { "TMP_PATH", MSE_ENCLAVE_TMP_DIR }, { "MODULE_PATH", MSE_ENCLAVE_APP_DIR },
+		{ "TMPDIR", TMPDIR }, { "PATH", "/usr/local/bin:/usr/bin:/bin" }, { "LANG", "C.UTF-8" },
+	};
+	int result = clearenv();
 
-	for (size_t i = 0; i < manifest->image_env_count; i++)
-		if (setenv(manifest->image_env[i].name, manifest->image_env[i].value, 1) < 0)
-			return mse_fail_errno(err, "cannot set the variable %s", manifest->image_env[i].name);
+	for (size_t i = 0; result == 0 && i < sizeof variables / sizeof variables[0]; i++)
+		result = setenv(variables[i][0], variables[i][1], 1);
+	for (size_t i = 0; result == 0 && i < manifest->image_env_count; i++)
+		result = setenv(manifest->image_env[i].name, manifest->image_env[i].value, 1);
+	return result != 0 ? mse_fail_errno(err, "cannot set the environment") : 0;
+}
+
+static int make_surroundings(struct mse_error_info *err)
+{
+	/* What is sealed is in memory as files by now. */
+	close(MSE_ENCLAVE_BUNDLE_FD);
 	if (chdir(MSE_ENCLAVE_APP_DIR) < 0)
 		return mse_fail_errno(err, "cannot enter %s", MSE_ENCLAVE_APP_DIR);
-	return temporary == NULL ? 0 : mse_dir_make(temporary, 0700, err);
+	return mse_dir_make(TMPDIR, 0700, err);
 }
 
 /* The minor version in "libpython3.<minor>.so.1.0", or -1; "libpython3.13t.so.1.0", free-threaded, is none of ours. */
@@ -197,7 +208,7 @@ enum mse_enclave_status mse_app_run(struct mse_enclave *enclave)
 	struct mse_error_info err;
 	int result;
 
-	if ((result = write_secrets(enclave->state.app_secrets, &err)) < 0 || (result = set_environment(enclave, &err)) < 0) {
+	if ((result = write_secrets(enclave->state.app_secrets, &err)) < 0 || (result = make_surroundings(&err)) < 0) {
 		mse_enclave_log(enclave, "%s", err.message);
 		return MSE_ENCLAVE_INTERNAL_ERROR;
 	}

@@ -84,5 +84,8 @@ int mse_provision_accept(struct mse_enclave *enclave, const struct mse_buffer *b
 /* Opens the bundle into the application's folder with the state's code key, and checks it against the commitment. */
 int mse_provision_open_bundle(struct mse_enclave *enclave, const struct mse_secret *code_key, struct mse_error_info *err);
 
-/* app.c: runs the application on this thread until it is to stop. A status of the fixed list says how it ended. */
+/* app.c: makes the environment anew, of a fixed table and the manifest's image.env; nothing that this process was started with is left in it.
+ * To be called before any thread is started. */
+int mse_app_set_environment(const struct mse_manifest *manifest, struct mse_error_info *err);
+/* Runs the application on this thread until it is to stop. A status of the fixed list says how it ended. */
 enum mse_enclave_status mse_app_run(struct mse_enclave *enclave);

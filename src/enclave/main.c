@@ -161,7 +161,7 @@ static int start(struct mse_enclave *enclave, struct mse_error_info *err)
 	pthread_mutex_init(&enclave->provisioning, NULL);
 	pthread_mutex_init(&enclave->lock, NULL);
 	pthread_cond_init(&enclave->phase_changed, NULL);
-	if ((result = read_manifest(enclave, err)) < 0 ||
+	if ((result = read_manifest(enclave, err)) < 0 || (result = mse_app_set_environment(enclave->manifest, err)) < 0 ||
 	    (result = mse_channel_client_new(MSE_ENCLAVE_CHANNEL_FD, on_stop, enclave, &enclave->channel, err)) < 0 ||
 	    (result = obtain_state(enclave, err)) < 0 || (result = mse_log_pump_start(enclave, err)) < 0 ||
 	    (result = mse_enclave_watch_expiry(enclave, err)) < 0)

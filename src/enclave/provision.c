@@ -94,15 +94,15 @@ static void remove_code(void)
 
 int mse_provision_open_bundle(struct mse_enclave *enclave, const struct mse_secret *code_key, struct mse_error_info *err)
 {
-	mse_autoclose int bundle = open(MSE_ENCLAVE_BUNDLE_PATH, O_RDONLY | O_CLOEXEC);
 	mse_autoclose int folder = open(MSE_ENCLAVE_APP_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct mse_bundle_opened opened = { 0 };
 	struct mse_app_json app = { 0 };
 	int result;
 
-	if (bundle < 0 || folder < 0)
+	/* From its beginning, as an earlier attempt may have been refused. */
+	if (lseek(MSE_ENCLAVE_BUNDLE_FD, 0, SEEK_SET) < 0 || folder < 0)
 		return mse_fail_errno(err, "cannot reach the bundle or the application's folder");
-	result = mse_bundle_open(bundle, code_key, folder, NULL, &opened, err);
+	result = mse_bundle_open(MSE_ENCLAVE_BUNDLE_FD, code_key, folder, NULL, &opened, err);
 	if (result == 0) {
 		result = mse_app_json_parse(opened.app_json, opened.app_json_size, &app, err);
 		if (result == 0)

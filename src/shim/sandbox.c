@@ -20,15 +20,12 @@
 #include "shim/sandbox_mounts.h"
 #include "tee/channel.h"
 
-#define HOSTNAME "mse"
-#define TMPDIR MSE_ENCLAVE_HOME_DIR "/.tmp"
-#define FIRST_DATA_FD 5
-/* The arguments, the manifest, its signature, resolv.conf, hosts. */
-#define MAX_DATA 5
+/* bubblewrap's arguments. */
+#define ARGUMENTS_FD 6
+#define DESCRIPTORS 7
 /* Above every descriptor that has a fixed number. */
 #define PARKING_FD 64
-#define MAX_HOST_FILE_SIZE ((size_t)64 * 1024)
-#define MAX_DIR_ENTRIES 4096
+#define DEV_SIZE ((uint64_t)64 * 1024)
 #define MIN_VOLUME_SIZE ((uint64_t)1024 * 1024)
 #define RUN_SIZE ((uint64_t)4 * 1024 * 1024)
 
@@ -37,10 +34,7 @@ struct sandbox {
 	const struct mse_shim_config *config;
 	const struct mse_shim_inputs *inputs;
 	struct mse_sandbox_volume volumes[MSE_SANDBOX_VOLUMES];
-	struct mse_sandbox_sources sources;
 	struct mse_buffer *args; /* NUL after each */
-	int data[MAX_DATA];      /* contents that bubblewrap reads, as descriptors from FIRST_DATA_FD on */
-	size_t data_count;
 	int result; /* the first failure while arguments are gathered */
 	struct mse_error_info *err;
 };
@@ -66,33 +60,6 @@ static void add_tmpfs(struct sandbox *box, const char *path, unsigned mode, uint
 	add(box, "--perms", mode_text, "--size", size_text, "--tmpfs", path, NULL);
 }
 
-/* Puts bytes where a descriptor reads them from the start, and gives it its number in bubblewrap. */
-static int add_data(struct sandbox *box, const void *bytes, size_t size)
-{
-	mse_autoclose int fd = memfd_create("mse-shim", MFD_CLOEXEC);
-
-	if (box->result < 0)
-		return -1;
-	if (fd < 0 || lseek(fd, 0, SEEK_SET) < 0)
-		box->result = mse_fail_errno(box->err, "cannot hand over data in memory");
-	else if (box->data_count == MAX_DATA)
-		box->result = mse_fail(box->err, MSE_ERR_INTERNAL, "more data for the sandbox than expected");
-	else
-		box->result = mse_fd_write(fd, bytes, size, box->err);
-	if (box->result < 0 || lseek(fd, 0, SEEK_SET) < 0)
-		return -1;
-	box->data[box->data_count++] = mse_steal_fd(&fd);
-	return FIRST_DATA_FD + (int)box->data_count - 1;
-}
-
-static void add_file(struct sandbox *box, const char *option, const void *bytes, size_t size, const char *dest)
-{
-	char number[16];
-
-	snprintf(number, sizeof number, "%d", add_data(box, bytes, size));
-	add(box, "--perms", "0444", option, number, dest, NULL);
-}
-
 static bool is_one_of(const char *name, const char *const names[])
 {
 	for (size_t i = 0; names[i] != NULL; i++)
@@ -101,115 +68,15 @@ static bool is_one_of(const char *name, const char *const names[])
 	return false;
 }
 
-static void add_image_entry(struct sandbox *box, const char *source, const char *dest)
-{
-	char target[PATH_MAX];
-	struct stat status;
-	ssize_t size;
-
-	if (lstat(source, &status) < 0)
-		box->result = mse_fail_errno(box->err, "cannot examine '%s'", source);
-	else if (!S_ISLNK(status.st_mode))
-		add(box, "--ro-bind", source, dest, NULL);
-	else if ((size = readlink(source, target, sizeof target - 1)) < 0)
-		box->result = mse_fail_errno(box->err, "cannot read the link '%s'", source);
-	else {
-		target[size] = 0;
-		add(box, "--symlink", target, dest, NULL);
-	}
-}
-
-/* Binds every entry of a folder of the image, but those that are left out, into the same folder of the sandbox. */
-static void add_image_dir(struct sandbox *box, const char *dir, const char *const left_out[])
-{
-	mse_autofree char *path = NULL;
-	const struct dirent *entry;
-	unsigned count = 0;
-	DIR *stream;
-
-	if (box->result < 0 || (box->result = mse_format(&path, box->err, "%s%s", box->sources.image, dir)) < 0)
-		return;
-	stream = opendir(path);
-	if (stream == NULL) {
-		box->result = mse_fail_errno(box->err, "cannot read the image's folder '%s/'", dir);
-		return;
-	}
-	while (box->result == 0 && (entry = readdir(stream)) != NULL) {
-		mse_autofree char *source = NULL;
-		mse_autofree char *dest = NULL;
-
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || is_one_of(entry->d_name, left_out))
-			continue;
-		if (++count > MAX_DIR_ENTRIES)
-			box->result = mse_fail(box->err, MSE_ERR_LIMIT, "the image's folder '%s/' has more than %d entries", dir, MAX_DIR_ENTRIES);
-		else if ((box->result = mse_format(&source, box->err, "%s/%s", path, entry->d_name)) == 0 &&
-			 (box->result = mse_format(&dest, box->err, "%s/%s", dir, entry->d_name)) == 0)
-			add_image_entry(box, source, dest);
-	}
-	closedir(stream);
-}
-
-/* The host's files that name resolution needs: outside what is measured, as the network is. */
-static const char *const host_files[] = { "resolv.conf", "hosts", NULL };
-
-static bool image_has(const struct sandbox *box, const char *path, mode_t type)
-{
-	mse_autofree char *whole = NULL;
-	struct stat status;
-
-	return mse_format(&whole, NULL, "%s%s", box->sources.image, path) == 0 && lstat(whole, &status) == 0 && (status.st_mode & S_IFMT) == type;
-}
-
-/* The image's root, entry by entry. /etc in one piece is cheaper, but has places only for the host's files that the image has. */
-static void add_image(struct sandbox *box)
-{
-	static const char *const left_out[] = { "dev", "proc", "sys", "root", "tmp", "run", "mse", "mse-app", "etc", NULL };
-	bool in_one_piece = image_has(box, "/etc/resolv.conf", S_IFREG) && image_has(box, "/etc/hosts", S_IFREG);
-
-	add_image_dir(box, "", left_out);
-	if (!image_has(box, "/etc", S_IFDIR) || in_one_piece) {
-		mse_autofree char *source = NULL;
-
-		if (box->result == 0 && (box->result = mse_path_join(box->sources.image, "etc", &source, box->err)) == 0 && mse_path_exists(source))
-			add_image_entry(box, source, "/etc");
-		return;
-	}
-	add(box, "--perms", "0755", "--dir", "/etc", NULL);
-	add_image_dir(box, "/etc", host_files);
-}
-
-static void add_host_files(struct sandbox *box)
-{
-	if (box->result < 0 || !image_has(box, "/etc", S_IFDIR))
-		return;
-	for (size_t i = 0; host_files[i] != NULL; i++) {
-		mse_cleanup(mse_buffer_freep) struct mse_buffer *content = mse_buffer_new(MAX_HOST_FILE_SIZE + 64);
-		mse_autofree char *path = NULL;
-		mse_autofree uint8_t *bytes = NULL;
-		size_t size = 0;
-
-		if (content == NULL)
-			box->result = mse_fail_nomem(box->err);
-		if (box->result < 0 || (box->result = mse_format(&path, box->err, "/etc/%s", host_files[i])) < 0)
-			return;
-		/* A host without the file, or with one beyond reason, resolves no names for its apps either. */
-		if (mse_file_read(path, MAX_HOST_FILE_SIZE, &bytes, &size, NULL) == 0 && size > 0)
-			box->result = mse_buffer_append(content, bytes, size, box->err);
-		if (box->result == 0 && strcmp(host_files[i], "hosts") == 0)
-			box->result = mse_buffer_append_text(content, "\n127.0.0.1 localhost " HOSTNAME "\n", box->err);
-		if (box->result == 0 && mse_buffer_size(content) > 0)
-			add_file(box, "--ro-bind-data", mse_buffer_data(content), mse_buffer_size(content), path);
-	}
-}
-
 static void add_volumes(struct sandbox *box)
 {
 	for (size_t i = 0; i < MSE_SANDBOX_VOLUMES; i++) {
 		const struct mse_sandbox_volume *volume = &box->volumes[i];
+		mse_autofree char *source = NULL;
 
-		add(box, "--bind", box->sources.volumes[i], volume->path, NULL);
+		if (box->result == 0 && (box->result = mse_path_join(MSE_SANDBOX_STAGING, volume->name, &source, box->err)) == 0)
+			add(box, "--bind", source, volume->path, NULL);
 	}
-	add(box, "--perms", "0700", "--dir", TMPDIR, NULL);
 }
 
 static uint64_t at_least_minimum(uint64_t size)
@@ -217,78 +84,121 @@ static uint64_t at_least_minimum(uint64_t size)
 	return size < MIN_VOLUME_SIZE ? MIN_VOLUME_SIZE : size;
 }
 
+/* No terminals, no console, no /dev/fuse, no tunnels. */
 static void add_devices(struct sandbox *box)
 {
-	add(box, "--dev", "/dev", NULL);
-	add_tmpfs(box, "/dev/shm", 01777, at_least_minimum(box->inputs->manifest->memory / 8));
-	add(box, "--remount-ro", "/dev", "--proc", "/proc", NULL);
-}
-
-static void add_runtime(struct sandbox *box)
-{
-	add(box, "--perms", "0755", "--dir", "/mse", "--perms", "0755", "--dir", "/mse/bin", "--perms", "0755", "--dir", MSE_ENCLAVE_LIB_DIR, NULL);
-	for (size_t i = 0; i < box->inputs->runtime_count && box->result == 0; i++) {
-		const char *name = box->inputs->runtime[i].name;
-		mse_autofree char *dest = NULL;
-
-		if (strcmp(name, MSE_ENCLAVE_PROGRAM_NAME) == 0)
-			box->result = mse_strdup(MSE_ENCLAVE_PROGRAM, &dest, box->err);
-		else
-			box->result = mse_path_join(MSE_ENCLAVE_LIB_DIR, name, &dest, box->err);
-		if (box->result == 0)
-			add(box, "--ro-bind", box->sources.runtime[i], dest, NULL);
-	}
-	add_file(box, "--file", box->inputs->manifest_bytes, box->inputs->manifest_size, MSE_ENCLAVE_MANIFEST_PATH);
-	add_file(box, "--file", box->inputs->signature, MSE_SIGNATURE_SIZE, MSE_ENCLAVE_MANIFEST_SIGNATURE_PATH);
-	add(box, "--ro-bind", box->sources.bundle, MSE_ENCLAVE_BUNDLE_PATH, NULL);
-}
-
-static void add_environment(struct sandbox *box)
-{
-	static const char *const variables[][2] = {
-		{ "HOME", MSE_ENCLAVE_HOME_DIR }, { "SECRETS_PATH", MSE_ENCLAVE_HOME_DIR "/.cache/mse/secrets.json" },
-		{ "TMP_PATH", MSE_ENCLAVE_TMP_DIR }, { "MODULE_PATH", MSE_ENCLAVE_APP_DIR }, { "TMPDIR", TMPDIR },
-		{ "PATH", "/usr/local/bin:/usr/bin:/bin" }, { "LANG", "C.UTF-8" },
+	static const char *const devices[] = { "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom" };
+	static const char *const links[][2] = {
+		{ "/proc/self/fd", "/dev/fd" }, { "/proc/self/fd/0", "/dev/stdin" }, { "/proc/self/fd/1", "/dev/stdout" }, { "/proc/self/fd/2", "/dev/stderr" },
 	};
 
-	add(box, "--clearenv", NULL);
-	for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
-		add(box, "--setenv", variables[i][0], variables[i][1], NULL);
+	add_tmpfs(box, "/dev", 0755, DEV_SIZE);
+	for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++)
+		add(box, "--dev-bind", devices[i], devices[i], NULL);
+	for (size_t i = 0; i < sizeof links / sizeof links[0]; i++)
+		add(box, "--symlink", links[i][0], links[i][1], NULL);
+	add_tmpfs(box, "/dev/shm", 01777, at_least_minimum(box->inputs->manifest->memory / 8));
+	add(box, "--remount-ro", "/dev", NULL);
+}
+
+/* Covers one entry of /proc unless it is about the process itself, or about what CPUID and uname() tell anyway. */
+static void add_proc_entry(struct sandbox *box, const struct dirent *entry)
+{
+	static const char *const shown[] = { ".", "..", "self", "thread-self", "mounts", "net", "cpuinfo", "filesystems", "version", NULL };
+	static const char *const replaced[] = { "meminfo", "loadavg", "stat", NULL };
+	mse_autofree char *dest = NULL;
+	mse_autofree char *source = NULL;
+
+	if (is_one_of(entry->d_name, shown) || (entry->d_name[0] >= '0' && entry->d_name[0] <= '9'))
+		return;
+	if ((box->result = mse_path_join("/proc", entry->d_name, &dest, box->err)) < 0)
+		return;
+	if (!is_one_of(entry->d_name, replaced))
+		add(box, "--ro-bind", entry->d_type == DT_DIR ? MSE_SANDBOX_NO_FOLDER : MSE_SANDBOX_NO_FILE, dest, NULL);
+	else if ((box->result = mse_path_join(MSE_SANDBOX_PROC, entry->d_name, &source, box->err)) == 0)
+		add(box, "--ro-bind", source, dest, NULL);
+}
+
+/* A fresh one, of this process namespace. What it has beside processes is the host's, and is covered: all of it but what is known to be harmless,
+ * since every kernel has something more. Read-only, so that none of its files is a door, /proc/self/mem among them. */
+static void add_proc(struct sandbox *box)
+{
+	DIR *stream = opendir("/proc");
+	const struct dirent *entry;
+
+	add(box, "--proc", "/proc", NULL);
+	if (box->result == 0 && stream == NULL)
+		box->result = mse_fail_errno(box->err, "cannot read /proc");
+	while (box->result == 0 && (entry = readdir(stream)) != NULL)
+		add_proc_entry(box, entry);
+	if (stream != NULL)
+		closedir(stream);
+	add(box, "--remount-ro", "/proc", NULL);
 }
 
 /* All of bubblewrap's options, in the order in which it acts on them. */
 static int gather(struct sandbox *box)
 {
 	add(box, "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--disable-userns", NULL);
-	add(box, "--uid", "0", "--gid", "0", "--hostname", HOSTNAME, "--die-with-parent", "--new-session", "--cap-drop", "ALL", NULL);
+	add(box, "--uid", "0", "--gid", "0", "--hostname", MSE_SANDBOX_HOSTNAME, "--die-with-parent", "--new-session", "--cap-drop", "ALL", NULL);
 	/* No process of bubblewrap's beside the enclave: it would have no filter, and the app, of the same user, could write its memory. */
 	add(box, "--as-pid-1", NULL);
-	add_image(box);
+	add(box, "--ro-bind", MSE_SANDBOX_ROOT, "/", "--ro-bind", MSE_SANDBOX_MSE, "/mse", NULL);
 	add_volumes(box);
-	add_host_files(box);
 	add_devices(box);
-	add_runtime(box);
-	add_environment(box);
-	add(box, "--remount-ro", "/", "--chdir", "/", NULL);
+	add_proc(box);
+	/* What the app sees of an environment is the enclave's to say, which is measured. */
+	add(box, "--clearenv", "--chdir", "/", NULL);
 	return box->result;
+}
+
+/* Opened anew: the shim's own descriptor would share its position with that of every enclave. */
+static int open_bundle(const struct mse_shim_inputs *inputs, struct mse_error_info *err)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", inputs->bundle.fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? mse_fail_errno(err, "cannot open the bundle") : fd;
+}
+
+static int arguments_in_memory(const struct sandbox *box, struct mse_error_info *err)
+{
+	mse_autoclose int fd = memfd_create("mse-shim", MFD_CLOEXEC);
+	int result;
+
+	if (fd < 0)
+		return mse_fail_errno(err, "cannot hand over arguments in memory");
+	if ((result = mse_fd_write(fd, mse_buffer_data(box->args), mse_buffer_size(box->args), err)) < 0)
+		return result;
+	return lseek(fd, 0, SEEK_SET) < 0 ? mse_fail_errno(err, "cannot hand over arguments in memory") : mse_steal_fd(&fd);
 }
 
 /* Gives every descriptor its number and closes all others. */
 static int arrange_descriptors(const struct sandbox *box, const struct mse_sandbox_descriptors *descriptors, struct mse_error_info *err)
 {
-	int parked[FIRST_DATA_FD + MAX_DATA], null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	const int fixed[FIRST_DATA_FD] = { null, descriptors->messages, descriptors->messages, descriptors->channel, descriptors->listener };
-	size_t count = FIRST_DATA_FD + box->data_count;
+	int bundle = open_bundle(box->inputs, err), arguments = bundle < 0 ? bundle : arguments_in_memory(box, err);
+	const int fixed[DESCRIPTORS] = {
+		[0] = open("/dev/null", O_RDONLY | O_CLOEXEC),
+		[1] = descriptors->messages,
+		[2] = descriptors->messages,
+		[MSE_ENCLAVE_CHANNEL_FD] = descriptors->channel,
+		[MSE_ENCLAVE_LISTEN_FD] = descriptors->listener,
+		[MSE_ENCLAVE_BUNDLE_FD] = bundle,
+		[ARGUMENTS_FD] = arguments,
+	};
+	int parked[DESCRIPTORS];
 
-	for (size_t i = 0; i < count; i++) {
-		parked[i] = fcntl(i < FIRST_DATA_FD ? fixed[i] : box->data[i - FIRST_DATA_FD], F_DUPFD_CLOEXEC, PARKING_FD);
-		if (parked[i] < 0)
+	if (arguments < 0)
+		return arguments;
+	for (int i = 0; i < DESCRIPTORS; i++)
+		if ((parked[i] = fcntl(fixed[i], F_DUPFD_CLOEXEC, PARKING_FD)) < 0)
 			return mse_fail_errno(err, "cannot arrange the sandbox's descriptors");
-	}
-	for (size_t i = 0; i < count; i++)
-		if (dup2(parked[i], (int)i) < 0)
+	for (int i = 0; i < DESCRIPTORS; i++)
+		if (dup2(parked[i], i) < 0)
 			return mse_fail_errno(err, "cannot arrange the sandbox's descriptors");
-	if (close_range((unsigned)count, ~0u, 0) < 0)
+	if (close_range(DESCRIPTORS, ~0u, 0) < 0)
 		return mse_fail_errno(err, "cannot close the other descriptors");
 	return 0;
 }
@@ -350,7 +260,7 @@ static void set_volumes(struct sandbox *box)
 static int run(struct sandbox *box, const struct mse_sandbox_descriptors *descriptors, pid_t parent, struct mse_error_info *err)
 {
 	static char *const no_environment[] = { NULL };
-	char number[16];
+	char number[] = { '0' + ARGUMENTS_FD, 0 };
 	char *const argv[] = { (char *)"bwrap", (char *)"--args", number, (char *)"--", (char *)MSE_ENCLAVE_PROGRAM, NULL };
 	int result;
 
@@ -360,10 +270,8 @@ static int run(struct sandbox *box, const struct mse_sandbox_descriptors *descri
 	box->args = mse_buffer_new((size_t)8 * 1024 * 1024);
 	if (box->args == NULL)
 		return mse_fail_nomem(err);
-	if ((result = mse_sandbox_mount(box->config, box->inputs, box->volumes, &box->sources, err)) < 0 || (result = gather(box)) < 0)
-		return result;
-	snprintf(number, sizeof number, "%d", add_data(box, mse_buffer_data(box->args), mse_buffer_size(box->args)));
-	if ((result = box->result) < 0 || (result = arrange_descriptors(box, descriptors, err)) < 0 || (result = lower_limits(box->config, err)) < 0 ||
+	if ((result = mse_sandbox_mount(box->config, box->inputs, box->volumes, err)) < 0 || (result = gather(box)) < 0 ||
+	    (result = arrange_descriptors(box, descriptors, err)) < 0 || (result = lower_limits(box->config, err)) < 0 ||
 	    (result = drop_privileges(box->config, parent, err)) < 0)
 		return result;
 	execve(MSE_BWRAP, argv, no_environment);

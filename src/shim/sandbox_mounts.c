@@ -9,26 +9,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buffer.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "tee/channel.h"
 
-/* A folder that every system has; covered in the child's own mount namespace only. */
-#define STAGING "/tmp"
+#define STAGING MSE_SANDBOX_STAGING
 #define STAGING_SIZE ((uint64_t)1024 * 1024)
+#define STAGING_INODES 256
+#define MAX_HOST_FILE_SIZE ((size_t)64 * 1024)
 /* What a file costs in a tmpfs beyond its content is bounded by the number of files. */
 #define BYTES_PER_INODE 4096u
 #define FIRST_INODES 1024u
-
-void mse_sandbox_sources_clear(struct mse_sandbox_sources *sources)
-{
-	free(sources->image);
-	free(sources->bundle);
-	for (size_t i = 0; i < MSE_MANIFEST_MAX_FILES; i++)
-		free(sources->runtime[i]);
-	for (size_t i = 0; i < MSE_SANDBOX_VOLUMES; i++)
-		free(sources->volumes[i]);
-	*sources = (struct mse_sandbox_sources){ 0 };
-}
 
 /* A detached, read-only mount of what was checked. */
 static int detach(const struct mse_shim_file *file, int *ret_tree, struct mse_error_info *err)
@@ -44,13 +36,79 @@ static int detach(const struct mse_shim_file *file, int *ret_tree, struct mse_er
 	return 0;
 }
 
-static int attach_image(int tree, char **ret_path, struct mse_error_info *err)
+static int make_folder(const char *path, mode_t mode, struct mse_error_info *err)
 {
-	static const char path[] = STAGING "/image";
+	return mkdir(path, mode) < 0 ? mse_fail_errno(err, "cannot make '%s'", path) : 0;
+}
 
-	if (mkdir(path, 0755) < 0 || move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return mse_fail_errno(err, "cannot mount '%s'", path);
-	return mse_strdup(path, ret_path, err);
+static int make_file(const char *path, const void *content, size_t size, struct mse_error_info *err)
+{
+	mse_autoclose int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+
+	return fd < 0 ? mse_fail_errno(err, "cannot make '%s'", path) : mse_fd_write(fd, content, size, err);
+}
+
+/* A file of the host's that name resolution needs: outside what is measured, as the network is. */
+static int copy_host_file(const char *name, const char *more, struct mse_error_info *err)
+{
+	mse_cleanup(mse_buffer_freep) struct mse_buffer *content = mse_buffer_new(MAX_HOST_FILE_SIZE + 64);
+	mse_autofree char *from = NULL;
+	mse_autofree char *to = NULL;
+	mse_autofree uint8_t *bytes = NULL;
+	size_t size = 0;
+	int result;
+
+	if (content == NULL)
+		return mse_fail_nomem(err);
+	if ((result = mse_format(&from, err, "/etc/%s", name)) < 0 || (result = mse_format(&to, err, STAGING "/places/etc/%s", name)) < 0)
+		return result;
+	/* A host without the file, or with one beyond reason, resolves no names for its apps either. */
+	if (mse_file_read(from, MAX_HOST_FILE_SIZE, &bytes, &size, NULL) == 0 && size > 0)
+		result = mse_buffer_append(content, bytes, size, err);
+	if (result == 0)
+		result = mse_buffer_append_text(content, more, err);
+	return result < 0 ? result : make_file(to, mse_buffer_data(content), mse_buffer_size(content), err);
+}
+
+/* What stands over the image: the folders that are mounted upon, and the host's files. */
+static int make_places(struct mse_error_info *err)
+{
+	static const char *const folders[] = { "", "/dev", "/proc", "/root", "/tmp", "/run", "/mse", MSE_ENCLAVE_APP_DIR, "/etc" };
+	int result;
+
+	for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+		mse_autofree char *path = NULL;
+
+		if ((result = mse_format(&path, err, STAGING "/places%s", folders[i])) < 0 || (result = make_folder(path, 0755, err)) < 0)
+			return result;
+	}
+	/* The image's folder, should it have one, is not to be seen: this is how an overlay says so. */
+	if (mknod(STAGING "/places/sys", S_IFCHR, 0) < 0)
+		return mse_fail_errno(err, "cannot hide the image's /sys");
+	if ((result = copy_host_file("resolv.conf", "", err)) < 0)
+		return result;
+	return copy_host_file("hosts", "\n127.0.0.1 localhost " MSE_SANDBOX_HOSTNAME "\n", err);
+}
+
+/* The image in one read-only piece. As an overlay its place in the table of mounts says nothing of where it comes from, while files in
+ * use by several apps are in memory once. Relative names say the least. */
+static int attach_image(int tree, struct mse_error_info *err)
+{
+	mse_autoclose int before = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int result;
+
+	if (before < 0)
+		return mse_fail_errno(err, "cannot open the current folder");
+	if ((result = make_folder(STAGING "/image", 0755, err)) < 0 || (result = make_folder(MSE_SANDBOX_ROOT, 0755, err)) < 0)
+		return result;
+	if (move_mount(tree, "", AT_FDCWD, STAGING "/image", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return mse_fail_errno(err, "cannot mount the image");
+	if ((result = make_places(err)) < 0)
+		return result;
+	/* What an image's attributes say of other folders is nothing to follow. */
+	if (chdir(STAGING) < 0 || mount("mse", "root", "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, "lowerdir=places:image,redirect_dir=nofollow,metacopy=off") < 0)
+		return mse_fail_errno(err, "cannot lay places for mounts over the image: is there overlayfs (and, for an ordinary user, Linux 5.11 or later)?");
+	return fchdir(before) < 0 ? mse_fail_errno(err, "cannot return to the app's folder") : 0;
 }
 
 static int copy_content(int from, int to, struct mse_error_info *err)
@@ -71,11 +129,12 @@ static int copy_content(int from, int to, struct mse_error_info *err)
 
 /* Mounts the file. One that was replaced since it was checked, by an upgrade perhaps, has no name any more and cannot be mounted: a
  * copy of what was checked serves as well, if at the price of memory. */
-static int attach_file(int tree, const struct mse_shim_file *file, const char *name, char **ret_path, struct mse_error_info *err)
+static int attach_file(int tree, const struct mse_shim_file *file, struct mse_error_info *err)
 {
 	mse_autofree char *path = NULL;
 	mse_autoclose int fd = -1;
-	int result = mse_format(&path, err, STAGING "/%s", name);
+	bool is_program = strcmp(file->name, MSE_ENCLAVE_PROGRAM_NAME) == 0;
+	int result = mse_format(&path, err, STAGING "%s/%s", is_program ? MSE_ENCLAVE_BIN_DIR : MSE_ENCLAVE_LIB_DIR, file->name);
 
 	if (result < 0)
 		return result;
@@ -88,11 +147,46 @@ static int attach_file(int tree, const struct mse_shim_file *file, const char *n
 		if ((result = copy_content(file->fd, fd, err)) < 0)
 			return mse_context(err, "cannot copy '%s'", file->path);
 	}
-	*ret_path = mse_steal(path);
 	return 0;
 }
 
-static int attach_volume(const struct mse_shim_config *config, const struct mse_sandbox_volume *volume, char **ret_path, struct mse_error_info *err)
+static int attach_runtime(const int trees[], const struct mse_shim_inputs *inputs, struct mse_error_info *err)
+{
+	int result;
+
+	if ((result = make_folder(MSE_SANDBOX_MSE, 0755, err)) < 0 || (result = make_folder(STAGING MSE_ENCLAVE_BIN_DIR, 0755, err)) < 0 ||
+	    (result = make_folder(STAGING MSE_ENCLAVE_LIB_DIR, 0755, err)) < 0)
+		return result;
+	for (size_t i = 0; i < inputs->runtime_count; i++)
+		if ((result = attach_file(trees[i], &inputs->runtime[i], err)) < 0)
+			return result;
+	if ((result = make_file(STAGING MSE_ENCLAVE_MANIFEST_PATH, inputs->manifest_bytes, inputs->manifest_size, err)) < 0)
+		return result;
+	return make_file(STAGING MSE_ENCLAVE_MANIFEST_SIGNATURE_PATH, inputs->signature, MSE_SIGNATURE_SIZE, err);
+}
+
+/* For the few files of /proc that programs ask about the machine: the app's share of memory, and of what others do nothing. */
+static int make_proc(const struct mse_manifest *manifest, struct mse_error_info *err)
+{
+	mse_autofree char *memory = NULL;
+	uint64_t size = manifest->memory / 1024;
+	static const char load[] = "0.00 0.00 0.00 1/1 1\n", processors[] = "cpu  0 0 0 0 0 0 0 0 0 0\n";
+	int result;
+
+	if ((result = mse_format(&memory, err,
+		     "MemTotal:       %8" PRIu64 " kB\nMemFree:        %8" PRIu64 " kB\nMemAvailable:   %8" PRIu64
+		     " kB\nBuffers:               0 kB\nCached:                0 kB\nSwapTotal:             0 kB\nSwapFree:              0 kB\n",
+		     size, size, size)) < 0 ||
+	    (result = make_folder(MSE_SANDBOX_PROC, 0755, err)) < 0 ||
+	    (result = make_file(MSE_SANDBOX_PROC "/meminfo", memory, strlen(memory), err)) < 0 ||
+	    (result = make_file(MSE_SANDBOX_PROC "/loadavg", load, sizeof load - 1, err)) < 0 ||
+	    (result = make_file(MSE_SANDBOX_PROC "/stat", processors, sizeof processors - 1, err)) < 0 ||
+	    (result = make_folder(MSE_SANDBOX_NO_FOLDER, 0555, err)) < 0)
+		return result;
+	return make_file(MSE_SANDBOX_NO_FILE, "", 0, err);
+}
+
+static int attach_volume(const struct mse_shim_config *config, const struct mse_sandbox_volume *volume, struct mse_error_info *err)
 {
 	mse_autofree char *path = NULL;
 	mse_autofree char *options = NULL;
@@ -104,20 +198,17 @@ static int attach_volume(const struct mse_shim_config *config, const struct mse_
 		return result;
 	if (mkdir(path, 0755) < 0 || mount("mse", path, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0)
 		return mse_fail_errno(err, "cannot make the folder '%s' in memory", volume->path);
-	*ret_path = mse_steal(path);
 	return 0;
 }
 
 struct trees {
 	int image;
-	int bundle;
 	int runtime[MSE_MANIFEST_MAX_FILES];
 };
 
 static void trees_clear(struct trees *trees)
 {
 	mse_close(trees->image);
-	mse_close(trees->bundle);
 	for (size_t i = 0; i < MSE_MANIFEST_MAX_FILES; i++)
 		mse_close(trees->runtime[i]);
 }
@@ -127,8 +218,6 @@ static int detach_all(const struct mse_shim_inputs *inputs, struct trees *trees,
 {
 	int result = detach(&inputs->image, &trees->image, err);
 
-	if (result == 0)
-		result = detach(&inputs->bundle, &trees->bundle, err);
 	for (size_t i = 0; result == 0 && i < inputs->runtime_count; i++)
 		result = detach(&inputs->runtime[i], &trees->runtime[i], err);
 	return result;
@@ -138,8 +227,8 @@ static int detach_all(const struct mse_shim_inputs *inputs, struct trees *trees,
 static int staging_size(const struct mse_shim_inputs *inputs, uint64_t *ret_size, struct mse_error_info *err)
 {
 	*ret_size = STAGING_SIZE;
-	for (size_t i = 0; i <= inputs->runtime_count; i++) {
-		const struct mse_shim_file *file = i == 0 ? &inputs->bundle : &inputs->runtime[i - 1];
+	for (size_t i = 0; i < inputs->runtime_count; i++) {
+		const struct mse_shim_file *file = &inputs->runtime[i];
 		struct stat status;
 
 		if (fstat(file->fd, &status) < 0)
@@ -155,7 +244,7 @@ static int enter_namespace(const struct mse_shim_inputs *inputs, struct mse_erro
 	uint64_t size;
 	int result;
 
-	if ((result = staging_size(inputs, &size, err)) < 0 || (result = mse_format(&options, err, "mode=0755,nr_inodes=256,size=%" PRIu64, size)) < 0)
+	if ((result = staging_size(inputs, &size, err)) < 0 || (result = mse_format(&options, err, "mode=0755,nr_inodes=%d,size=%" PRIu64, STAGING_INODES, size)) < 0)
 		return result;
 	if (unshare(CLONE_NEWNS) < 0)
 		return mse_fail_errno(err, "cannot make a mount namespace");
@@ -166,33 +255,19 @@ static int enter_namespace(const struct mse_shim_inputs *inputs, struct mse_erro
 	return 0;
 }
 
-static int stage(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs, const struct mse_sandbox_volume *volumes,
-	struct mse_sandbox_sources *sources, struct mse_error_info *err)
+int mse_sandbox_mount(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs,
+	const struct mse_sandbox_volume volumes[static MSE_SANDBOX_VOLUMES], struct mse_error_info *err)
 {
-	mse_cleanup(trees_clear) struct trees trees = { .image = -1, .bundle = -1 };
-	char name[32];
+	mse_cleanup(trees_clear) struct trees trees = { .image = -1 };
 	int result;
 
 	for (size_t i = 0; i < MSE_MANIFEST_MAX_FILES; i++)
 		trees.runtime[i] = -1;
-	if ((result = detach_all(inputs, &trees, err)) < 0 || (result = enter_namespace(inputs, err)) < 0 ||
-	    (result = attach_image(trees.image, &sources->image, err)) < 0 ||
-	    (result = attach_file(trees.bundle, &inputs->bundle, "bundle", &sources->bundle, err)) < 0)
+	if ((result = detach_all(inputs, &trees, err)) < 0 || (result = enter_namespace(inputs, err)) < 0 || (result = attach_image(trees.image, err)) < 0 ||
+	    (result = attach_runtime(trees.runtime, inputs, err)) < 0 || (result = make_proc(inputs->manifest, err)) < 0)
 		return result;
-	for (size_t i = 0; i < inputs->runtime_count; i++) {
-		snprintf(name, sizeof name, "runtime-%zu", i);
-		if ((result = attach_file(trees.runtime[i], &inputs->runtime[i], name, &sources->runtime[i], err)) < 0)
-			return result;
-	}
 	for (size_t i = 0; i < MSE_SANDBOX_VOLUMES; i++)
-		if ((result = attach_volume(config, &volumes[i], &sources->volumes[i], err)) < 0)
+		if ((result = attach_volume(config, &volumes[i], err)) < 0)
 			return result;
 	return 0;
-}
-
-int mse_sandbox_mount(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs,
-	const struct mse_sandbox_volume volumes[static MSE_SANDBOX_VOLUMES], struct mse_sandbox_sources *ret_sources, struct mse_error_info *err)
-{
-	*ret_sources = (struct mse_sandbox_sources){ 0 };
-	return stage(config, inputs, volumes, ret_sources, err);
 }

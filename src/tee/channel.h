@@ -57,14 +57,15 @@ int mse_channel_receive(int fd, enum mse_frame_type *ret_type, struct mse_buffer
 /* Descriptors and paths that an enclave finds in its sandbox. */
 #define MSE_ENCLAVE_CHANNEL_FD 3
 #define MSE_ENCLAVE_LISTEN_FD 4
+#define MSE_ENCLAVE_BUNDLE_FD 5 /* the sealed bundle; closed before the application starts */
 /* What every enclave is made of, by the names under which manifests list it. */
 #define MSE_ENCLAVE_PROGRAM_NAME "mse-enclave"
 #define MSE_ENCLAVE_PYTHON_HOST_NAME "libmse_python.so"
-#define MSE_ENCLAVE_PROGRAM "/mse/bin/" MSE_ENCLAVE_PROGRAM_NAME
+#define MSE_ENCLAVE_BIN_DIR "/mse/bin"
+#define MSE_ENCLAVE_PROGRAM MSE_ENCLAVE_BIN_DIR "/" MSE_ENCLAVE_PROGRAM_NAME
 #define MSE_ENCLAVE_LIB_DIR "/mse/lib"                        /* libmse_python.so and libraries shipped beside it */
 #define MSE_ENCLAVE_MANIFEST_PATH "/mse/manifest.json"
 #define MSE_ENCLAVE_MANIFEST_SIGNATURE_PATH "/mse/manifest.sig" /* 64 bytes: the owner's approval */
-#define MSE_ENCLAVE_BUNDLE_PATH "/mse/bundle"
 #define MSE_ENCLAVE_APP_DIR "/mse-app"
 #define MSE_ENCLAVE_HOME_DIR "/root"
 #define MSE_ENCLAVE_TMP_DIR "/tmp"

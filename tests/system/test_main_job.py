@@ -90,7 +90,7 @@ def test_the_environment_and_the_paths_are_those_of_the_mission_page(owner):
     seen = json.loads(app.get("/environment"))
     assert seen["HOME"] == "/root" and seen["TMP_PATH"] == "/tmp" and seen["MODULE_PATH"] == "/mse-app"
     assert seen["SECRETS_PATH"] == "/root/.cache/mse/secrets.json"
-    allowed = {"HOME", "SECRETS_PATH", "TMP_PATH", "TMPDIR", "MODULE_PATH", "PATH", "LANG", "PWD", "LC_CTYPE"}
+    allowed = {"HOME", "SECRETS_PATH", "TMP_PATH", "TMPDIR", "MODULE_PATH", "PATH", "LANG", "LC_CTYPE"}
     assert set(seen) <= allowed, set(seen) - allowed
     paths = json.loads(app.get("/paths"))
     assert paths["writable"] == {"HOME": True, "TMP_PATH": True, "TMPDIR": True, "MODULE_PATH": True}

@@ -104,3 +104,67 @@ def test_the_standard_library_works_within_the_filter(owner, node):
     assert len(lines) >= 25
     assert [line for line in lines if not line.endswith(": works")] == []
     app.stop()
+
+
+HOST = '''import json
+import os
+from flask import Flask
+app = Flask(__name__)
+
+def text(path):
+    try:
+        with open(path, errors="replace") as file:
+            return file.read()
+    except OSError as error:
+        return f"{type(error).__name__}"
+
+@app.route("/health")
+def health():
+    return "healthy"
+
+@app.route("/")
+def seen():
+    me = {name: text("/proc/self/" + name) for name in os.listdir("/proc/self") if os.path.isfile("/proc/self/" + name)
+          and name not in ("mem", "clear_refs", "pagemap", "exe")}
+    tree = [os.path.join(where, name) for where, folders, files in os.walk("/dev") for name in folders + files]
+    proc = {name: len(text("/proc/" + name)) for name in os.listdir("/proc") if os.path.isfile("/proc/" + name)}
+    inside = {name: os.listdir("/proc/" + name) for name in os.listdir("/proc") if os.path.isdir("/proc/" + name) and not name.isdigit()}
+    links = [os.readlink("/proc/self/fd/" + fd) for fd in os.listdir("/proc/self/fd") if os.path.lexists("/proc/self/fd/" + fd)]
+    return json.dumps({"me": me, "dev": sorted(tree), "proc": proc, "inside": inside, "meminfo": text("/proc/meminfo"), "root": sorted(os.listdir("/")),
+                       "links": links, "mse": sorted(os.listdir("/mse")), "environ": dict(os.environ)})
+
+@app.route("/write")
+def write():
+    done = []
+    for path in ("/proc/self/mem", "/proc/self/comm", "/proc/self/oom_score_adj", "/proc/self/uid_map", "/proc/sys/kernel/hostname", "/dev/new", "/usr/new", "/mse/new",
+                 "/etc/hosts", "/proc/self/attr/current", "/proc/self/timerslack_ns", "/proc/self/clear_refs"):
+        try:
+            os.close(os.open(path, os.O_WRONLY | (os.O_CREAT if path.endswith("new") else 0)))
+            done.append(path)
+        except OSError:
+            pass
+    return " ".join(done)
+'''
+
+
+def test_an_app_sees_nothing_of_its_host(owner, node):
+    """Neither where its image and its bundle come from, nor what others do, nor devices beyond the usual five."""
+    app = owner.deploy(owner.project("host", {"app.py": HOST}))
+    seen = json.loads(app.get("/"))
+    everything = json.dumps([seen["me"], seen["links"], seen["environ"]])
+    # Installed files of the runtime are mounted one by one: where mse is installed is the one path that shows.
+    for line in seen["me"]["mountinfo"].splitlines():
+        assert str(mse.PREFIX) not in line or " /mse/" in line, line
+    private = (str(mse.STORE) + "/", str(node.folder), app.id, "/images/", "bundle")
+    assert [text for text in private if text in everything] == []
+    assert seen["me"]["mountinfo"].count(" / / ro,nosuid,nodev") == 1
+    assert seen["dev"] == sorted(f"/dev/{name}" for name in ("fd", "full", "null", "random", "shm", "stderr", "stdin", "stdout", "urandom", "zero"))
+    # By length: what is covered is empty.
+    assert {name for name, size in seen["proc"].items() if size > 0} == {"cpuinfo", "filesystems", "version", "meminfo", "loadavg", "stat", "mounts"}
+    assert {name for name, content in seen["inside"].items() if content} == {"self", "thread-self", "net"}
+    assert seen["meminfo"].split()[:2] == ["MemTotal:", str(512 * 1024)]
+    assert "sys" not in seen["root"] and seen["mse"] == ["bin", "lib", "manifest.json", "manifest.sig"]
+    assert set(seen["me"]["environ"].split("\0")) <= {"PWD=/", ""}
+    assert seen["me"]["cgroup"].splitlines() and all(line.endswith(":/") for line in seen["me"]["cgroup"].splitlines())
+    assert app.get("/write") == ""
+    app.stop()
