@@ -105,9 +105,15 @@ static int obtain_state(struct mse_enclave *enclave, struct mse_error_info *err)
 	result = enclave->tee->get_sealing_key(enclave->channel, MSE_SEALING_LABEL, &enclave->sealing_key, err);
 	if (result < 0 && result != MSE_ERR_UNSUPPORTED)
 		return result;
-	if ((result = mse_channel_tell(enclave->channel, MSE_FRAME_STARTED, NULL, 0, err)) < 0 ||
-	    (result = mse_channel_ask(enclave->channel, MSE_FRAME_LOAD_STATE, NULL, 0, MSE_SEALED_STATE_MAX_SIZE, &sealed, err)) < 0)
+	if ((result = mse_channel_tell(enclave->channel, MSE_FRAME_STARTED, NULL, 0, err)) < 0)
 		return result;
+	result = mse_channel_ask(enclave->channel, MSE_FRAME_LOAD_STATE, NULL, 0, MSE_SEALED_STATE_MAX_SIZE, &sealed, err);
+	if (result < 0) {
+		/* What the host cannot read does not become readable by starting again. */
+		if (result == MSE_ERR_DENIED || result == MSE_ERR_LIMIT)
+			mse_enclave_tell_status(enclave, MSE_ENCLAVE_STATE_REFUSED);
+		return mse_context(err, "cannot load the sealed state");
+	}
 	if (mse_buffer_size(sealed) == 0 || enclave->sealing_key == NULL) {
 		if ((result = mse_enclave_state_generate(&enclave->state, err)) < 0 ||
 		    (result = mse_enclave_state_public_keys(&enclave->state, &enclave->public_keys, err)) < 0)

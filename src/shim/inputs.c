@@ -8,9 +8,12 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "bundle/bundle.h"
 #include "bundle/tree_scan.h"
 #include "crypto/hash.h"
 #include "tee/channel.h"
+
+#define MAX_RUNTIME_FILE_SIZE ((uint64_t)256 * 1024 * 1024)
 
 static void file_clear(struct mse_shim_file *file)
 {
@@ -32,11 +35,20 @@ void mse_shim_inputs_free(struct mse_shim_inputs *inputs)
 	free(inputs);
 }
 
-static int compare(const struct mse_shim_file *file, const uint8_t expected[static MSE_SHA256_SIZE], const char *what, struct mse_error_info *err)
+/* Reading what is too large anyway would only take its time. */
+static int compare(const struct mse_shim_file *file, const uint8_t expected[static MSE_SHA256_SIZE], uint64_t max_size, const char *what,
+	struct mse_error_info *err)
 {
 	uint8_t digest[MSE_SHA256_SIZE];
+	struct stat status;
 	int result;
 
+	if (fstat(file->fd, &status) < 0)
+		return mse_fail_errno(err, "%s cannot be examined", what);
+	if (!S_ISREG(status.st_mode))
+		return mse_fail(err, MSE_ERR_CRYPTO, "%s is not a regular file", what);
+	if ((uint64_t)status.st_size > max_size)
+		return mse_fail(err, MSE_ERR_CRYPTO, "%s has %jd bytes, the limit is %ju", what, (intmax_t)status.st_size, (uintmax_t)max_size);
 	if (lseek(file->fd, 0, SEEK_SET) < 0)
 		return mse_fail_errno(err, "%s cannot be read", what);
 	if ((result = mse_sha256_fd(file->fd, digest, NULL, err)) < 0)
@@ -47,16 +59,13 @@ static int compare(const struct mse_shim_file *file, const uint8_t expected[stat
 }
 
 /* Opens a regular file, following links (the runtime may be installed through them), and compares what the descriptor reads. */
-static int open_and_compare(struct mse_shim_file *file, const uint8_t expected[static MSE_SHA256_SIZE], const char *what, struct mse_error_info *err)
+static int open_and_compare(struct mse_shim_file *file, const uint8_t expected[static MSE_SHA256_SIZE], uint64_t max_size, const char *what,
+	struct mse_error_info *err)
 {
-	struct stat status;
-
 	file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (file->fd < 0)
 		return mse_fail_errno(err, "%s cannot be opened", what);
-	if (fstat(file->fd, &status) < 0 || !S_ISREG(status.st_mode))
-		return mse_fail(err, MSE_ERR_CRYPTO, "%s is not a regular file", what);
-	return compare(file, expected, what, err);
+	return compare(file, expected, max_size, what, err);
 }
 
 #define WHAT_SIZE 160
@@ -71,7 +80,7 @@ static int check_bundle(struct mse_shim_inputs *inputs, struct mse_error_info *e
 {
 	int result = mse_strdup(MSE_SHIM_BUNDLE_FILE, &inputs->bundle.path, err);
 
-	if (result < 0 || (result = open_and_compare(&inputs->bundle, inputs->manifest->bundle_sha256, what_bundle, err)) < 0)
+	if (result < 0 || (result = open_and_compare(&inputs->bundle, inputs->manifest->bundle_sha256, MSE_BUNDLE_MAX_SIZE, what_bundle, err)) < 0)
 		return result;
 	/* It is sealed, and the app's folder is closed: the enclave reads it as another user. */
 	if (fchmod(inputs->bundle.fd, 0444) < 0)
@@ -96,7 +105,7 @@ static int check_runtime(const struct mse_shim_config *config, struct mse_shim_i
 		if ((result = mse_strdup(named->name, &file->name, err)) < 0)
 			return result;
 		result = is_program ? mse_strdup(config->program, &file->path, err) : mse_path_join(config->lib_dir, named->name, &file->path, err);
-		if (result < 0 || (result = open_and_compare(file, named->sha256, what, err)) < 0)
+		if (result < 0 || (result = open_and_compare(file, named->sha256, MAX_RUNTIME_FILE_SIZE, what, err)) < 0)
 			return result;
 		program |= is_program;
 	}
@@ -139,12 +148,12 @@ int mse_shim_inputs_check_again(const struct mse_shim_config *config, const stru
 	int result = compare_image(config, inputs, err);
 
 	if (result == 0)
-		result = compare(&inputs->bundle, manifest->bundle_sha256, what_bundle, err);
+		result = compare(&inputs->bundle, manifest->bundle_sha256, MSE_BUNDLE_MAX_SIZE, what_bundle, err);
 	for (size_t i = 0; result == 0 && i < inputs->runtime_count; i++) {
 		char what[WHAT_SIZE];
 
 		name_runtime_file(what, &manifest->runtime_files[i]);
-		result = compare(&inputs->runtime[i], manifest->runtime_files[i].sha256, what, err);
+		result = compare(&inputs->runtime[i], manifest->runtime_files[i].sha256, MAX_RUNTIME_FILE_SIZE, what, err);
 	}
 	return result;
 }

@@ -100,6 +100,8 @@ def control_socket(folder):
 class Node:
     """msed with a data folder of its own."""
 
+    bin = BIN
+
     def __init__(self, folder, config=""):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -121,7 +123,7 @@ class Node:
     def start(self):
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [BIN / "msed", "--data", self.data, "--listen", self.address, "--config", self.config],
+                [self.bin / "msed", "--data", self.data, "--listen", self.address, "--config", self.config],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_until(self._answers, what="an answer of msed")
         return self
