@@ -64,11 +64,41 @@ static void a_state_without_secrets_keeps_none(void **state)
 	mse_enclave_state_clear(&after);
 }
 
+static void a_state_that_was_cut_or_changed_anywhere_is_refused(void **state)
+{
+	struct mse_enclave_state before = { 0 }, after = { 0 };
+	mse_cleanup(mse_secret_freep) struct mse_secret *key = NULL;
+	mse_cleanup(mse_buffer_freep) struct mse_buffer *sealed = NULL;
+	mse_autofree uint8_t *changed = NULL;
+	size_t size;
+
+	(void)state;
+	make_state(&before);
+	assert_works(mse_secret_random(32, &key, &err));
+	assert_works(mse_enclave_state_seal(&before, key, &sealed, &err));
+	size = mse_buffer_size(sealed);
+	changed = malloc(size + 1);
+	assert_non_null(changed);
+	for (size_t i = 0; i <= size; i++) {
+		memcpy(changed, mse_buffer_data(sealed), size);
+		changed[size] = 0;
+		if (i < size)
+			assert_true(mse_enclave_state_open(changed, i, key, &after, &err) < 0);
+		else
+			assert_true(mse_enclave_state_open(changed, size + 1, key, &after, &err) < 0);
+		changed[i] ^= 1;
+		if (i < size)
+			assert_true(mse_enclave_state_open(changed, size, key, &after, &err) < 0);
+	}
+	mse_enclave_state_clear(&before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sealed_state_comes_back_whole),
 		cmocka_unit_test(a_state_without_secrets_keeps_none),
+		cmocka_unit_test(a_state_that_was_cut_or_changed_anywhere_is_refused),
 	};
 
 	if (mse_secret_init(&err) < 0)
