@@ -317,13 +317,16 @@ int mse_image_draft_commit(const char *store, struct mse_image_draft *draft, str
 {
 	mse_autofree char *path = NULL;
 	mse_autoclose int store_fd = -1;
+	mse_autoclose int folder = -1;
 	int result;
 
 	if ((result = mse_image_check_name(image->name, err)) < 0 || (result = measure_draft(draft, image, err)) < 0 ||
 	    (result = write_image_file(draft, image, err)) < 0 || (result = mse_format(&path, err, "%s/%s", store, image->name)) < 0)
 		return result;
-	/* All of the image must be on the disk before its name is. */
-	sync();
+	/* All of the image must be on the disk before its name is. Of this disk: others, an app's perhaps, may keep a sync() waiting for ever. */
+	folder = open(draft->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (folder < 0 || syncfs(folder) < 0)
+		return mse_fail_errno(err, "cannot bring the image in '%s' to the disk", draft->folder);
 	if ((result = mse_image_store_lock(store, true, &store_fd, err)) < 0 || (result = mse_process_check_signals(err)) < 0)
 		return result;
 	return put_in_place(store, draft, path, image->name, in_use, context, err);
