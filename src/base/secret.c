@@ -1,7 +1,9 @@
 #include "base/secret.h"
 
 #include <sodium.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -23,6 +25,13 @@ int mse_secret_init(struct mse_error_info *err)
 	return 0;
 }
 
+static atomic_bool some_unlocked;
+
+bool mse_secret_some_unlocked(void)
+{
+	return atomic_load(&some_unlocked);
+}
+
 int mse_secret_new(size_t size, struct mse_secret **ret_secret, struct mse_error_info *err)
 {
 	struct mse_secret *secret;
@@ -39,6 +48,14 @@ int mse_secret_new(size_t size, struct mse_secret **ret_secret, struct mse_error
 	}
 	memset(secret->bytes, 0, size);
 	secret->size = size;
+	/* libsodium has tried, and does not tell. */
+	if (mlock(secret->bytes, size == 0 ? 1 : size) < 0) {
+		if (size <= MSE_SECRET_ALWAYS_LOCKED) {
+			mse_secret_free(secret);
+			return mse_fail_errno(err, "cannot keep a key of %zu bytes from being swapped to disk: raise the limit of locked memory (ulimit -l, RLIMIT_MEMLOCK)", size);
+		}
+		atomic_store(&some_unlocked, true);
+	}
 	*ret_secret = secret;
 	return 0;
 }

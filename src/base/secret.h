@@ -14,9 +14,12 @@ struct mse_secret;
  * keeps other processes of the same user from reading this one's memory. */
 int mse_secret_init(struct mse_error_info *err);
 
-/* size in bytes, at most MSE_SECRET_MAX_SIZE; the content starts as zeros. */
+/* size in bytes, at most MSE_SECRET_MAX_SIZE; the content starts as zeros. Up to MSE_SECRET_ALWAYS_LOCKED, which no key exceeds, memory
+ * that cannot be locked is an error; whether a larger one could not is told by mse_secret_some_unlocked(). */
 #define MSE_SECRET_MAX_SIZE ((size_t)64 * 1024 * 1024)
+#define MSE_SECRET_ALWAYS_LOCKED ((size_t)16 * 1024)
 int mse_secret_new(size_t size, struct mse_secret **ret_secret, struct mse_error_info *err);
+bool mse_secret_some_unlocked(void);
 int mse_secret_copy(const void *data, size_t size, struct mse_secret **ret_secret, struct mse_error_info *err);
 int mse_secret_random(size_t size, struct mse_secret **ret_secret, struct mse_error_info *err);
 void mse_secret_free(struct mse_secret *secret);

@@ -23,6 +23,7 @@ struct mse_log_pump;
 
 struct mse_enclave {
 	const struct mse_tee_backend *tee;
+	struct mse_tee_walls walls;
 	struct mse_channel_client *channel;
 	struct mse_log_pump *log;
 

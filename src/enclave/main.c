@@ -1,6 +1,7 @@
 /* mse-enclave: one process that never forks and never executes. In order: lock down, keys, evidence and provisioning, and
  * then the application, behind the same TLS. */
 #include <malloc.h>
+#include <openssl/crypto.h>
 #include <openssl/ssl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -27,6 +28,8 @@ const char *__asan_default_options(void)
 #endif
 
 #define SERVER_STOP_GRACE_MS 2000
+#define PRIVATE_KEYS_SIZE 65536
+#define PRIVATE_KEYS_LEAST 32
 
 /* JSON passes secrets through on its way in: what it frees is wiped. */
 static void wiping_free(void *memory)
@@ -36,12 +39,12 @@ static void wiping_free(void *memory)
 	free(memory);
 }
 
-static int prepare_process(struct mse_error_info *err)
+static int prepare_process(struct mse_tee_walls *ret_walls, struct mse_error_info *err)
 {
 	int result;
 
 	signal(SIGPIPE, SIG_IGN);
-	if ((result = mse_secret_init(err)) < 0 || (result = mse_tee_sim.lock_down(err)) < 0)
+	if ((result = mse_secret_init(err)) < 0 || (result = mse_tee_sim.lock_down(ret_walls, err)) < 0)
 		return result;
 #if defined(__SANITIZE_ADDRESS__)
 	/* Standard error will be the application's: reports go where it went before. */
@@ -51,6 +54,9 @@ static int prepare_process(struct mse_error_info *err)
 	/* OpenSSL's configuration file would be the image's. */
 	if (OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
 		return mse_fail_openssl(err, MSE_ERR_INTERNAL, "cannot initialise OpenSSL");
+	/* Where it keeps private keys. */
+	if (CRYPTO_secure_malloc_init(PRIVATE_KEYS_SIZE, PRIVATE_KEYS_LEAST) != 1)
+		return mse_fail(err, MSE_ERR_NOMEM, "cannot lock %d bytes of memory for private keys: raise the limit of locked memory (RLIMIT_MEMLOCK)", PRIVATE_KEYS_SIZE);
 	return 0;
 }
 
@@ -159,6 +165,16 @@ static void on_stop(void *context)
 	mse_enclave_stop(context);
 }
 
+/* Into the owner's log: what is weaker than it should be is said by name. */
+static void tell_walls(struct mse_enclave *enclave)
+{
+	int landlock = enclave->walls.landlock;
+
+	if (landlock < MSE_TEE_LANDLOCK_COMPLETE)
+		mse_enclave_log(enclave, "this machine's kernel has %s: the second layer beneath the filter of system calls is %s",
+			landlock == 0 ? "no Landlock" : "an old Landlock", landlock < 2 ? "missing" : landlock < 5 ? "without devices, signals and abstract sockets" : "without signals and abstract sockets");
+}
+
 static int start(struct mse_enclave *enclave, struct mse_error_info *err)
 {
 	int result;
@@ -172,6 +188,7 @@ static int start(struct mse_enclave *enclave, struct mse_error_info *err)
 	    (result = obtain_state(enclave, err)) < 0 || (result = mse_log_pump_start(enclave, err)) < 0 ||
 	    (result = mse_enclave_watch_expiry(enclave, err)) < 0)
 		return result;
+	tell_walls(enclave);
 	/* Before the server can hear of a provisioning message, which a restored instance has no use for. */
 	if (enclave->restored)
 		mse_enclave_enter(enclave, MSE_PHASE_STARTING);
@@ -192,6 +209,8 @@ static enum mse_enclave_status run(struct mse_enclave *enclave)
 	}
 	if (mse_enclave_phase(enclave) == MSE_PHASE_STOPPING)
 		return MSE_ENCLAVE_STOPPED;
+	if (mse_secret_some_unlocked())
+		mse_enclave_log(enclave, "secrets as large as this app's are more than this machine lets an app lock: where it swaps, they may be on its swap disk");
 	mse_enclave_tell_status(enclave, MSE_ENCLAVE_STARTING);
 	return mse_app_run(enclave);
 }
@@ -209,7 +228,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "mse-enclave is started by mse-shim, inside its sandbox, without arguments. Version %s.\n", MSE_VERSION);
 		return 2;
 	}
-	if ((result = prepare_process(&err)) < 0 || (result = start(&enclave, &err)) < 0) {
+	if ((result = prepare_process(&enclave.walls, &err)) < 0 || (result = start(&enclave, &err)) < 0) {
 		/* Before there is a log of its own this goes to the shim's. It holds nothing of the owner's. */
 		mse_log("%s", err.message);
 		_exit(1);

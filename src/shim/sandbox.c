@@ -26,6 +26,8 @@
 /* Above every descriptor that has a fixed number. */
 #define PARKING_FD 64
 #define DEV_SIZE ((uint64_t)64 * 1024)
+#define STACK_SIZE ((rlim_t)8 * 1024 * 1024)
+#define MAX_PENDING_SIGNALS 1024
 #define MIN_VOLUME_SIZE ((uint64_t)1024 * 1024)
 #define RUN_SIZE ((uint64_t)4 * 1024 * 1024)
 
@@ -216,17 +218,33 @@ static int drop_privileges(const struct mse_shim_config *config, pid_t parent, s
 	return 0;
 }
 
+/* What neither control groups nor the filter of system calls bound. */
 static int lower_limits(const struct mse_shim_config *config, struct mse_error_info *err)
 {
-	struct rlimit files, none = { 0, 0 };
+	const struct {
+		__rlimit_resource_t what;
+		rlim_t most;
+	} limits[] = {
+		{ RLIMIT_NOFILE, config->open_files },
+		{ RLIMIT_CORE, 0 },
+		{ RLIMIT_SIGPENDING, MAX_PENDING_SIGNALS },
+		{ RLIMIT_MSGQUEUE, 0 },
+		{ RLIMIT_NICE, 0 },
+		{ RLIMIT_RTPRIO, 0 },
+		{ RLIMIT_STACK, STACK_SIZE },
+	};
 
-	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
-		return mse_fail_errno(err, "cannot read the limit of open files");
-	if (files.rlim_max > config->open_files)
-		files.rlim_max = config->open_files;
-	files.rlim_cur = files.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
-		return mse_fail_errno(err, "cannot lower limits");
+	for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+		struct rlimit limit;
+
+		if (getrlimit(limits[i].what, &limit) < 0)
+			return mse_fail_errno(err, "cannot read a limit");
+		if (limit.rlim_max > limits[i].most)
+			limit.rlim_max = limits[i].most;
+		limit.rlim_cur = limit.rlim_max;
+		if (setrlimit(limits[i].what, &limit) < 0)
+			return mse_fail_errno(err, "cannot lower limits");
+	}
 	return 0;
 }
 

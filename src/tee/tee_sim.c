@@ -22,9 +22,16 @@ static int get_sealing_key(void *self, const char *label, struct mse_secret **re
 	return mse_secret_copy(mse_buffer_data(answer), MSE_TEE_SEALING_KEY_SIZE, ret_key, err);
 }
 
+static int lock_down(struct mse_tee_walls *ret_walls, struct mse_error_info *err)
+{
+	int result = mse_tee_landlock(&ret_walls->landlock, err);
+
+	return result < 0 ? result : mse_tee_seccomp(err);
+}
+
 const struct mse_tee_backend mse_tee_sim = {
 	.name = "sim",
 	.get_quote = get_quote,
 	.get_sealing_key = get_sealing_key,
-	.lock_down = mse_tee_seccomp,
+	.lock_down = lock_down,
 };

@@ -166,5 +166,12 @@ def test_an_app_sees_nothing_of_its_host(owner, node):
     assert "sys" not in seen["root"] and seen["mse"] == ["bin", "lib", "manifest.json", "manifest.sig"]
     assert set(seen["me"]["environ"].split("\0")) <= {"PWD=/", ""}
     assert seen["me"]["cgroup"].splitlines() and all(line.endswith(":/") for line in seen["me"]["cgroup"].splitlines())
+    limits = {line[:26].strip(): line[26:].split()[:2] for line in seen["me"]["limits"].splitlines()[1:]}
+    none = ["0", "0"]
+    assert limits["Max core file size"] == limits["Max msgqueue size"] == limits["Max nice priority"] == limits["Max realtime priority"] == none
+    assert limits["Max pending signals"] == ["1024", "1024"] and limits["Max stack size"] == [str(8 << 20)] * 2
+    if not mse.SANITIZED:
+        locked = int(re.search(r"VmLck:\s+(\d+) kB", seen["me"]["status"]).group(1))
+        assert locked >= 64, "OpenSSL's private keys"
     assert app.get("/write") == ""
     app.stop()

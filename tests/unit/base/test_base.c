@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/allowance.h"
@@ -261,6 +263,33 @@ static void a_log_whose_lines_others_bring_about_does_not_grow_without_end(void 
 	unlink(path);
 }
 
+#ifndef __SANITIZE_ADDRESS__ /* which locks no memory */
+static void keys_that_cannot_be_locked_are_refused_and_larger_secrets_are_told(void **state)
+{
+	int status = 0;
+	pid_t child = fork();
+
+	(void)state;
+	assert_true(child >= 0);
+	if (child == 0) {
+		const struct rlimit none = { 0, 0 };
+		struct mse_secret *secret = NULL;
+
+		if ((geteuid() == 0 && setresuid(65534, 65534, 65534) < 0) || setrlimit(RLIMIT_MEMLOCK, &none) < 0)
+			_exit(1);
+		if (mse_secret_new(32, &secret, &err) >= 0)
+			_exit(2);
+		if (strstr(err.message, "raise the limit of locked memory") == NULL || mse_secret_some_unlocked())
+			_exit(3);
+		if (mse_secret_new(MSE_SECRET_ALWAYS_LOCKED + 1, &secret, &err) < 0 || !mse_secret_some_unlocked())
+			_exit(4);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 0);
+}
+#endif
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -269,6 +298,9 @@ int main(void)
 		cmocka_unit_test(numbers_are_parsed_strictly),
 		cmocka_unit_test(times_are_real_dates_only),
 		cmocka_unit_test(base64_is_canonical_only),
+#ifndef __SANITIZE_ADDRESS__
+		cmocka_unit_test(keys_that_cannot_be_locked_are_refused_and_larger_secrets_are_told),
+#endif
 		cmocka_unit_test(utf8_refuses_overlong_surrogate_and_cut_forms),
 		cmocka_unit_test(json_refuses_duplicates_and_says_where),
 		cmocka_unit_test(json_is_written_canonically),
