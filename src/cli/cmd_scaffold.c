@@ -23,7 +23,10 @@ static const struct template_file files[] = {
 		"python_application=\"app:app\"\n"
 		"healthcheck_endpoint=\"/health\"\n"
 		"docker=\"mse-flask\"\n"
-		"secrets=\"./secrets.json\"\n" },
+		"secrets=\"./secrets.json\"\n"
+		"\n"
+		"# [network]\n"
+		"# egress=[\"api.example.com:443\"]   # all that the application may connect to; or \"none\", or \"any\" (the default)\n" },
 	{ "mse_src/app.py", 0644,
 		"\"\"\"A plain Flask application: nothing in it knows of the enclave that it will run in.\"\"\"\n"
 		"from http import HTTPStatus\n"

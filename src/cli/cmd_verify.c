@@ -283,6 +283,19 @@ static int answer(struct verification *it, struct mse_error_info *err)
 	return mse_cli_answer(it->cli, json, err);
 }
 
+/* Printable: the manifest takes one form of each target only. */
+static void say_egress(const struct verification *it)
+{
+	const struct mse_manifest *manifest = it->peer->manifest;
+
+	if (manifest->egress == MSE_EGRESS_LIST)
+		mse_cli_say(it->cli, "  it may open connections to these only:");
+	else
+		mse_cli_say(it->cli, "  it may open connections %s", manifest->egress == MSE_EGRESS_NONE ? "to nobody" : "to anybody outside the node");
+	for (size_t i = 0; i < manifest->egress_target_count; i++)
+		mse_cli_say(it->cli, "    %s", manifest->egress_targets[i]);
+}
+
 static void say_passed(const struct verification *it)
 {
 	char measurement[2 * MSE_SHA256_SIZE + 1];
@@ -290,6 +303,7 @@ static void say_passed(const struct verification *it)
 	mse_hex_encode(measurement, it->peer->measurement, MSE_SHA256_SIZE);
 	mse_cli_say(it->cli, "\nPASS: %s is the app '%s' of project '%s', in state '%s'\n  measurement  %s", it->url, it->peer->manifest->app_name,
 		it->peer->manifest->app_project, it->peer->state, measurement);
+	say_egress(it);
 	mse_cli_say(it->cli, "  CPU and network limits are the node's promise: the measured code does not enforce them");
 	if (mse_verdict_simulated(it->verdict))
 		mse_cli_say(it->cli, "\nThis is SIMULATED: there is no hardware enclave, and the operator of that machine can read and change everything in it.");

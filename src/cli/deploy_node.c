@@ -200,6 +200,16 @@ static int set_limits(struct mse_deployment *deployment, struct mse_manifest *ma
 	return 0;
 }
 
+static int set_egress(const struct mse_app_config *config, struct mse_manifest *manifest, struct mse_error_info *err)
+{
+	int result = 0;
+
+	manifest->egress = config->network.egress;
+	for (size_t i = 0; result == 0 && i < config->network.target_count; i++)
+		result = mse_strdup(config->network.targets[i], &manifest->egress_targets[manifest->egress_target_count++], err);
+	return result;
+}
+
 static int compose(struct mse_deployment *deployment, struct mse_error_info *err)
 {
 	const struct mse_app_config *config = deployment->config;
@@ -217,7 +227,7 @@ static int compose(struct mse_deployment *deployment, struct mse_error_info *err
 	    /* What every container image of Python sets, and libraries count on. */
 	    (result = set_variable(manifest, "LANG", "C.UTF-8", err)) < 0 ||
 	    (result = set_variable(manifest, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", err)) < 0 ||
-	    (result = set_limits(deployment, manifest, err)) < 0 ||
+	    (result = set_limits(deployment, manifest, err)) < 0 || (result = set_egress(config, manifest, err)) < 0 ||
 	    (result = mse_address(config->project, config->name, deployment->owner.sign.public_key, address, err)) < 0 ||
 	    (result = mse_format(&manifest->tls_names[manifest->tls_name_count++], err, "%s.%s", address, deployment->info.domain)) < 0 ||
 	    (result = mse_format(&manifest->tls_names[manifest->tls_name_count++], err, "%.12s-i.%s", deployment->id, deployment->info.domain)) < 0 ||

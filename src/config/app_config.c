@@ -47,6 +47,7 @@ void mse_app_config_free(struct mse_app_config *config)
 	free(config->ssl.private_key);
 	free_list(config->attestation.accepted_statuses, config->attestation.accepted_status_count);
 	free_list(config->attestation.platforms, config->attestation.platform_count);
+	free_list(config->network.targets, config->network.target_count);
 	free(config);
 }
 
@@ -345,23 +346,68 @@ static int take_attestation(struct mse_app_config *config, const struct mse_toml
 	return result;
 }
 
-/* What later releases bring is refused by its name. */
-static int refuse_later(const struct mse_app_config *config, const struct mse_toml_value *root, struct mse_error_info *err)
+static int compare_texts(const void *a, const void *b)
 {
-	static const char *const later[] = { "network", "egress" };
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
-	for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
-		size_t line = line_of(root, later[i]);
+static int take_target(struct mse_app_config *config, const struct mse_toml_value *item, struct mse_error_info *err)
+{
+	char text[MSE_HOST_PORT_TEXT_SIZE];
+	struct mse_host_port target;
+	struct mse_error_info why;
+	int result;
 
-		if (line != 0)
-			return mse_app_config_fail(config, line, err, MSE_ERR_UNSUPPORTED, "'%s' is not there yet in this release; remove it", later[i]);
+	if (item->type != MSE_TOML_STRING)
+		return mse_app_config_fail(config, item->line, err, MSE_ERR_INPUT, "'network.egress' must hold strings such as \"api.example.com:443\", not %s",
+			mse_toml_type_name(item->type));
+	result = mse_host_port_parse(item->text, &target, &why);
+	if (result < 0)
+		return mse_app_config_fail(config, item->line, err, result,
+			"'network.egress': '%.100s': %s; name one host and one port, such as \"api.example.com:443\"", item->text, why.message);
+	mse_host_port_format(&target, text);
+	for (size_t i = 0; i < config->network.target_count; i++)
+		if (strcmp(config->network.targets[i], text) == 0)
+			return mse_app_config_fail(config, item->line, err, MSE_ERR_INPUT, "'network.egress' names '%s' twice; remove one", text);
+	return mse_strdup(text, &config->network.targets[config->network.target_count++], err);
+}
+
+static int take_network(struct mse_app_config *config, const struct mse_toml_value *root, struct mse_error_info *err)
+{
+	static const char *const keys[] = { "egress", NULL };
+	const struct mse_toml_value *table, *value;
+	int result = mse_toml_table(root, "network", false, "", config->file_name, &table, err);
+
+	if (result < 0 || table == NULL)
+		return result;
+	if ((result = mse_toml_only(table, keys, "network.", config->file_name, err)) < 0)
+		return result;
+	value = mse_toml_get(table, "egress");
+	if (value == NULL || (value->type == MSE_TOML_STRING && strcmp(value->text, "any") == 0))
+		return 0;
+	if (value->type == MSE_TOML_STRING && strcmp(value->text, "none") == 0) {
+		config->network.egress = MSE_EGRESS_NONE;
+		return 0;
 	}
+	if (value->type != MSE_TOML_ARRAY || value->count == 0)
+		return mse_app_config_fail(config, value->line, err, MSE_ERR_INPUT,
+			"'network.egress' must be \"any\", \"none\", or the hosts that the app may reach, such as [\"api.example.com:443\"]");
+	if (value->count > MSE_EGRESS_MAX_TARGETS)
+		return mse_app_config_fail(config, value->line, err, MSE_ERR_LIMIT, "'network.egress' has more than %d elements", MSE_EGRESS_MAX_TARGETS);
+	config->network.egress = MSE_EGRESS_LIST;
+	config->network.targets = calloc(value->count, sizeof *config->network.targets);
+	if (config->network.targets == NULL)
+		return mse_fail_nomem(err);
+	for (size_t i = 0; i < value->count; i++)
+		if ((result = take_target(config, &value->items[i], err)) < 0)
+			return result;
+	qsort(config->network.targets, config->network.target_count, sizeof *config->network.targets, compare_texts);
 	return 0;
 }
 
 int mse_app_config_parse(const char *text, size_t size, const char *path, struct mse_app_config **ret_config, struct mse_error_info *err)
 {
-	static const char *const keys[] = { "name", "project", "resource", "expiration_date", "code", "ssl", "attestation", NULL };
+	static const char *const keys[] = { "name", "project", "resource", "expiration_date", "code", "ssl", "attestation", "network", NULL };
 	mse_cleanup(mse_app_config_freep) struct mse_app_config *config = calloc(1, sizeof *config);
 	mse_cleanup(mse_toml_freep) struct mse_toml_value *root = NULL;
 	int result;
@@ -371,8 +417,6 @@ int mse_app_config_parse(const char *text, size_t size, const char *path, struct
 	result = set_names(config, path, err);
 	if (result == 0)
 		result = mse_toml_parse(text, size, config->file_name, &root, err);
-	if (result == 0)
-		result = refuse_later(config, root, err);
 	if (result == 0)
 		result = mse_toml_only(root, keys, "", config->file_name, err);
 	if (result == 0)
@@ -389,6 +433,8 @@ int mse_app_config_parse(const char *text, size_t size, const char *path, struct
 		result = take_ssl(config, root, err);
 	if (result == 0)
 		result = take_attestation(config, root, err);
+	if (result == 0)
+		result = take_network(config, root, err);
 	if (result == 0)
 		*ret_config = mse_steal(config);
 	return result;

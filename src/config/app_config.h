@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 
@@ -61,10 +62,17 @@ struct mse_app_config {
 		size_t platform_count;
 		size_t platforms_line;
 	} attestation;
+
+	/* [network]: MSE_EGRESS_ANY when not given. */
+	struct {
+		enum mse_egress egress;
+		/* MSE_EGRESS_LIST: at least one, as mse_host_port_format() writes them, sorted, each once. */
+		char **targets;
+		size_t target_count;
+	} network;
 };
 
-/* Reads and checks the form of everything in mse.toml; touches no other file. MSE_ERR_UNSUPPORTED for what is known and not there
- * yet ([network], egress). */
+/* Reads and checks the form of everything in mse.toml; touches no other file. */
 int mse_app_config_read(const char *path, struct mse_app_config **ret_config, struct mse_error_info *err);
 /* The same from text; path is only for names. */
 int mse_app_config_parse(const char *text, size_t size, const char *path, struct mse_app_config **ret_config, struct mse_error_info *err);

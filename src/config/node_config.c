@@ -26,6 +26,7 @@ void mse_node_config_free(struct mse_node_config *config)
 	}
 	free(config->plans);
 	free(config->aliases);
+	free(config->denied);
 	free(config->domain);
 	free(config->images);
 	free(config);
@@ -258,9 +259,36 @@ static int take_limits(struct reading *reading, const struct mse_toml_value *roo
 			    mse_toml_boolean(table, "insecure_unlimited", false, "limits.", reading->name, &reading->config->insecure_unlimited, err);
 }
 
+static int take_network(struct reading *reading, const struct mse_toml_value *root, struct mse_error_info *err)
+{
+	static const char *const keys[] = { "deny", NULL };
+	struct mse_node_config *config = reading->config;
+	const struct mse_toml_value *table, *deny;
+	int result = mse_toml_table(root, "network", false, "", reading->name, &table, err);
+
+	if (result < 0 || table == NULL)
+		return result;
+	if ((result = mse_toml_only(table, keys, "network.", reading->name, err)) < 0 || (deny = mse_toml_get(table, "deny")) == NULL)
+		return result;
+	if (deny->type != MSE_TOML_ARRAY || deny->count > MSE_NODE_MAX_DENIED)
+		return mse_fail(err, MSE_ERR_INPUT, "%s:%zu: 'network.deny' must be an array of at most %zu strings", reading->name, deny->line, MSE_NODE_MAX_DENIED);
+	config->denied = calloc(deny->count + 1, sizeof *config->denied);
+	if (config->denied == NULL)
+		return mse_fail_nomem(err);
+	for (size_t i = 0; i < deny->count; i++) {
+		const struct mse_toml_value *item = &deny->items[i];
+		struct mse_error_info why = { .message = "not a string" };
+
+		if (item->type != MSE_TOML_STRING || mse_prefix_parse(item->text, &config->denied[config->denied_count++], &why) < 0)
+			return mse_fail(err, MSE_ERR_INPUT, "%s:%zu: 'network.deny' must hold addresses or their prefixes, such as \"10.0.0.0/8\"; '%.100s': %s",
+				reading->name, item->line, item->type == MSE_TOML_STRING ? item->text : "", why.message);
+	}
+	return 0;
+}
+
 int mse_node_config_parse(const char *text, size_t size, const char *name, struct mse_node_config **ret_config, struct mse_error_info *err)
 {
-	static const char *const keys[] = { "domain", "images", "ports", "uids", "aliases", "plans", "quotas", "limits", NULL };
+	static const char *const keys[] = { "domain", "images", "ports", "uids", "aliases", "plans", "quotas", "limits", "network", NULL };
 	mse_cleanup(mse_node_config_freep) struct mse_node_config *config = calloc(1, sizeof *config);
 	mse_cleanup(mse_toml_freep) struct mse_toml_value *root = NULL;
 	struct reading reading = { .name = name, .config = config };
@@ -285,6 +313,8 @@ int mse_node_config_parse(const char *text, size_t size, const char *name, struc
 		result = take_quotas(&reading, root, err);
 	if (result == 0)
 		result = take_limits(&reading, root, err);
+	if (result == 0)
+		result = take_network(&reading, root, err);
 	if (result == 0)
 		*ret_config = mse_steal(config);
 	return result;

@@ -19,6 +19,8 @@
  *     apps_per_owner = 10
  *     [limits]
  *     insecure_unlimited = false          # on a machine without control groups, run apps without limits
+ *     [network]
+ *     deny = ["10.0.0.0/8", "fd00::/8"]   # where no app connects to, whatever its manifest allows
  */
 #pragma once
 
@@ -26,10 +28,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 
 #define MSE_NODE_MAX_PLANS ((size_t)64)
+#define MSE_NODE_MAX_DENIED ((size_t)256)
 #define MSE_NODE_MAX_ALIASES ((size_t)1024)
 
 /* Room for the server's own threads, those of an app, and those of libraries that start one for each core (OpenBLAS, in numpy). */
@@ -69,6 +73,8 @@ struct mse_node_config {
 	size_t alias_count;
 	uint32_t max_apps, max_apps_per_owner;
 	bool insecure_unlimited; /* where the machine cannot limit apps, run them without limits */
+	struct mse_prefix *denied; /* no app connects to these */
+	size_t denied_count;
 };
 
 /* path NULL: the defaults. */

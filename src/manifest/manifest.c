@@ -28,6 +28,8 @@ void mse_manifest_free(struct mse_manifest *manifest)
 	}
 	for (size_t i = 0; i < MSE_MANIFEST_MAX_NAMES; i++)
 		free(manifest->tls_names[i]);
+	for (size_t i = 0; i < MSE_EGRESS_MAX_TARGETS; i++)
+		free(manifest->egress_targets[i]);
 	free(manifest->image_name);
 	free(manifest->app_name);
 	free(manifest->app_project);
@@ -226,7 +228,6 @@ static int read_limits(const json_t *root, struct mse_manifest *manifest, struct
 static int read_fixed_members(const json_t *root, struct mse_error_info *err)
 {
 	json_t *wheels;
-	const char *egress;
 	uint64_t version;
 	int result;
 
@@ -235,13 +236,57 @@ static int read_fixed_members(const json_t *root, struct mse_error_info *err)
 	if (version != MSE_MANIFEST_VERSION)
 		return mse_fail(err, MSE_ERR_UNSUPPORTED, WHAT " has version %llu, this release knows version %d", (unsigned long long)version,
 			MSE_MANIFEST_VERSION);
-	if ((result = mse_json_array(root, "wheels", WHAT, &wheels, err)) < 0 ||
-	    (result = mse_json_string(root, "egress", WHAT, &egress, err)) < 0)
+	if ((result = mse_json_array(root, "wheels", WHAT, &wheels, err)) < 0)
 		return result;
 	if (json_array_size(wheels) != 0)
 		return mse_fail(err, MSE_ERR_UNSUPPORTED, WHAT " lists wheels: dependencies are not there yet in this release");
-	if (strcmp(egress, "any") != 0)
-		return mse_fail(err, MSE_ERR_UNSUPPORTED, WHAT " limits egress: that is not there yet in this release");
+	return 0;
+}
+
+/* One form only, in one order: two manifests that allow the same are the same. */
+static int read_egress_target(const char *text, struct mse_manifest *manifest, struct mse_error_info *err)
+{
+	size_t count = manifest->egress_target_count;
+	char form[MSE_HOST_PORT_TEXT_SIZE];
+	struct mse_host_port target;
+	struct mse_error_info why;
+	int result = text == NULL ? MSE_ERR_INPUT : mse_host_port_parse(text, &target, &why);
+
+	if (text == NULL)
+		return mse_fail(err, result, WHAT "'s 'egress': element %zu is not text", count);
+	if (result < 0)
+		return mse_fail(err, result, WHAT "'s 'egress': '%.100s': %s", text, why.message);
+	mse_host_port_format(&target, form);
+	if (strcmp(text, form) != 0)
+		return mse_fail(err, MSE_ERR_INPUT, WHAT "'s 'egress': '%.100s' is not written as '%.100s'", text, form);
+	if (count > 0 && strcmp(manifest->egress_targets[count - 1], text) >= 0)
+		return mse_fail(err, MSE_ERR_INPUT, WHAT "'s 'egress': '%.100s' is there twice or out of order", text);
+	return mse_strdup(text, &manifest->egress_targets[manifest->egress_target_count++], err);
+}
+
+static int read_egress(const json_t *root, struct mse_manifest *manifest, struct mse_error_info *err)
+{
+	const json_t *egress = json_object_get(root, "egress"), *item;
+	const char *text = json_string_value(egress);
+	size_t i;
+	int result;
+
+	if (text != NULL && strcmp(text, "any") == 0) {
+		manifest->egress = MSE_EGRESS_ANY;
+		return 0;
+	}
+	if (text != NULL && strcmp(text, "none") == 0) {
+		manifest->egress = MSE_EGRESS_NONE;
+		return 0;
+	}
+	if (!json_is_array(egress) || json_array_size(egress) == 0)
+		return mse_fail(err, MSE_ERR_INPUT, WHAT "'s 'egress' is not \"any\", \"none\" or a list of targets \"host:port\"");
+	if (json_array_size(egress) > MSE_EGRESS_MAX_TARGETS)
+		return mse_fail(err, MSE_ERR_LIMIT, WHAT "'s 'egress' has %zu targets, the limit is %d", json_array_size(egress), MSE_EGRESS_MAX_TARGETS);
+	manifest->egress = MSE_EGRESS_LIST;
+	json_array_foreach ((json_t *)egress, i, item)
+		if ((result = read_egress_target(json_string_value(item), manifest, err)) < 0)
+			return result;
 	return 0;
 }
 
@@ -277,7 +322,8 @@ int mse_manifest_parse(const void *bytes, size_t size, struct mse_manifest **ret
 	    (result = mse_json_hex(root, "instance_id", WHAT, manifest->instance_id, MSE_INSTANCE_ID_SIZE, err)) < 0 ||
 	    (result = read_runtime(root, manifest, err)) < 0 || (result = read_image(root, manifest, err)) < 0 ||
 	    (result = read_app(root, manifest, err)) < 0 || (result = read_owner(root, manifest, err)) < 0 ||
-	    (result = read_tls(root, manifest, err)) < 0 || (result = read_limits(root, manifest, err)) < 0)
+	    (result = read_tls(root, manifest, err)) < 0 || (result = read_limits(root, manifest, err)) < 0 ||
+	    (result = read_egress(root, manifest, err)) < 0)
 		return result;
 	*ret_manifest = mse_steal(manifest);
 	return 0;
@@ -334,6 +380,18 @@ static int write_app(const struct mse_manifest *manifest, json_t *root, struct m
 	return mse_json_set(root, "owner", json_incref(owner), err);
 }
 
+static int write_egress(const struct mse_manifest *manifest, json_t *root, struct mse_error_info *err)
+{
+	mse_autojson *targets = json_array();
+
+	if (manifest->egress != MSE_EGRESS_LIST)
+		return mse_json_set(root, "egress", json_string(manifest->egress == MSE_EGRESS_NONE ? "none" : "any"), err);
+	for (size_t i = 0; i < manifest->egress_target_count; i++)
+		if (json_array_append_new(targets, json_string(manifest->egress_targets[i])) < 0)
+			return mse_fail_nomem(err);
+	return mse_json_set(root, "egress", json_incref(targets), err);
+}
+
 static int write_rest(const struct mse_manifest *manifest, json_t *root, struct mse_error_info *err)
 {
 	mse_autojson *names = json_array();
@@ -344,7 +402,7 @@ static int write_rest(const struct mse_manifest *manifest, json_t *root, struct 
 			return mse_fail_nomem(err);
 	if ((result = mse_json_set(root, "tls", json_pack("{s:s, s:O}", "mode", tls_modes[manifest->tls_mode], "names", names), err)) < 0 ||
 	    (result = mse_json_set(root, "wheels", json_array(), err)) < 0 ||
-	    (result = mse_json_set(root, "egress", json_string("any"), err)) < 0 ||
+	    (result = write_egress(manifest, root, err)) < 0 ||
 	    (result = mse_json_set(root, "version", json_integer(MSE_MANIFEST_VERSION), err)) < 0)
 		return result;
 	return mse_json_set(root, "limits",

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/json.h"
 #include "crypto/fields.h"
 #include "crypto/keys.h"
@@ -65,7 +66,12 @@ struct mse_manifest {
 	uint64_t threads;      /* that serve requests */
 	int64_t expires_at;    /* seconds since 1970 */
 
-	/* As JSON members that this release fixes: "wheels" is [], "app.requirements_sha256" is null, "egress" is "any". */
+	/* "any", "none", or an array of targets as mse_host_port_format() writes them, sorted bytewise, each once. */
+	enum mse_egress egress;
+	char *egress_targets[MSE_EGRESS_MAX_TARGETS];
+	size_t egress_target_count;
+
+	/* As JSON members that this release fixes: "wheels" is [], "app.requirements_sha256" is null. */
 };
 
 /* Reads manifest bytes: MSE_ERR_INPUT for unknown or missing members, wrong types, or bytes that are not the canonical form. */

@@ -3,7 +3,8 @@
 #include "base/text.h"
 #include "manifest/manifest.h"
 
-#define MAX_LEAF_SIZE 8192u
+/* A list of targets of connections is the longest. */
+#define MAX_LEAF_SIZE 32768u
 
 static int visit_value(const char *path, const json_t *value, mse_manifest_visit *visit, void *context, struct mse_error_info *err)
 {

@@ -356,6 +356,9 @@ static int write_shim_config(const struct deployment *deployment, const struct m
 	config->processes = deployment->plan->processes;
 	config->open_files = deployment->plan->open_files;
 	config->insecure_unlimited = node->config->insecure_unlimited;
+	_Static_assert(MSE_NODE_MAX_DENIED <= MSE_SHIM_MAX_DENIED, "a shim is told all");
+	for (size_t i = 0; i < node->config->denied_count; i++)
+		config->denied[config->denied_count++] = node->config->denied[i];
 	if ((result = mse_image_paths(node->images, app->image_name, &config->image, &config->image_cache, err)) < 0 ||
 	    (result = mse_strdup(mse_runtime_program(node->runtime), &config->program, err)) < 0 ||
 	    (result = mse_strdup(mse_runtime_lib_dir(node->runtime), &config->lib_dir, err)) < 0 ||

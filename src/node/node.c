@@ -218,7 +218,7 @@ int mse_node_open(const char *data, const struct mse_node_config *config, struct
 		return mse_fail_nomem(err);
 	node->lock_fd = -1;
 	/* This release has nothing better for anybody yet, and root alone can give apps users of their own. */
-	node->weaker = MSE_WEAKER_HOME | MSE_WEAKER_NETWORK | (geteuid() != 0 ? MSE_WEAKER_USER : 0);
+	node->weaker = MSE_WEAKER_HOME | (geteuid() != 0 ? MSE_WEAKER_USER : 0);
 	node->config = config;
 	node->claims = claims_new();
 	if (node->claims == NULL)

@@ -9,7 +9,7 @@
 #define VERSION 1
 
 static const char *const members[] = { "version", "instance_id", "image", "image_cache", "program", "lib_dir", "sim_dir", "uid", "gid", "port",
-	"expires_at", "log_size", "restart_failures", "restart_seconds", "processes", "open_files", "insecure_unlimited", NULL };
+	"expires_at", "log_size", "restart_failures", "restart_seconds", "processes", "open_files", "insecure_unlimited", "network_deny", NULL };
 
 struct mse_shim_config *mse_shim_config_new(void)
 {
@@ -68,6 +68,41 @@ static int read_instance_id(const json_t *root, const char *what, struct mse_shi
 	return result;
 }
 
+static int read_denied(const json_t *root, const char *what, struct mse_shim_config *config, struct mse_error_info *err)
+{
+	json_t *denied, *item;
+	size_t i;
+	int result = mse_json_array(root, "network_deny", what, &denied, err);
+
+	if (result < 0)
+		return result;
+	if (json_array_size(denied) > MSE_SHIM_MAX_DENIED)
+		return mse_fail(err, MSE_ERR_LIMIT, "%s: 'network_deny' has more than %zu elements", what, MSE_SHIM_MAX_DENIED);
+	json_array_foreach (denied, i, item) {
+		if (!json_is_string(item))
+			return mse_fail(err, MSE_ERR_INPUT, "%s: element %zu of 'network_deny' is not text", what, i);
+		if ((result = mse_prefix_parse(json_string_value(item), &config->denied[config->denied_count++], err)) < 0)
+			return mse_context(err, "%s: 'network_deny'", what);
+	}
+	return 0;
+}
+
+static json_t *write_denied(const struct mse_shim_config *config)
+{
+	json_t *denied = json_array();
+
+	for (size_t i = 0; denied != NULL && i < config->denied_count; i++) {
+		char text[MSE_PREFIX_TEXT_SIZE];
+
+		mse_prefix_format(&config->denied[i], text);
+		if (json_array_append_new(denied, json_string(text)) < 0) {
+			json_decref(denied);
+			return NULL;
+		}
+	}
+	return denied;
+}
+
 static int from_json(const json_t *root, const char *what, struct mse_shim_config *config, struct mse_error_info *err)
 {
 	/* -1, "nobody" of the system calls, is not an id. */
@@ -90,7 +125,8 @@ static int from_json(const json_t *root, const char *what, struct mse_shim_confi
 	    (result = read_u32(root, "restart_seconds", what, 1, 24 * 3600, &config->restart_seconds, err)) < 0 ||
 	    (result = read_u32(root, "processes", what, 1, MSE_NODE_MAX_PROCESSES, &config->processes, err)) < 0 ||
 	    (result = read_u32(root, "open_files", what, MSE_NODE_MIN_OPEN_FILES, MSE_NODE_MAX_OPEN_FILES, &config->open_files, err)) < 0 ||
-	    (result = mse_json_bool(root, "insecure_unlimited", what, &config->insecure_unlimited, err)) < 0)
+	    (result = mse_json_bool(root, "insecure_unlimited", what, &config->insecure_unlimited, err)) < 0 ||
+	    (result = read_denied(root, what, config, err)) < 0)
 		return result;
 	if ((config->uid == 0) != (config->gid == 0))
 		return mse_fail(err, MSE_ERR_INPUT, "%s: 'uid' and 'gid' are given both, or both 0", what);
@@ -153,6 +189,7 @@ int mse_shim_config_write(const char *path, const struct mse_shim_config *config
 		{ "processes", json_integer(config->processes) },
 		{ "open_files", json_integer(config->open_files) },
 		{ "insecure_unlimited", json_boolean(config->insecure_unlimited) },
+		{ "network_deny", write_denied(config) },
 	};
 	int result = 0;
 

@@ -3,7 +3,8 @@
  *
  *     {"version": 1, "instance_id": 64 hex digits, "image": PATH, "image_cache": PATH, "program": PATH, "lib_dir": PATH,
  *      "sim_dir": PATH, "uid": N, "gid": N, "port": N, "expires_at": SECONDS, "log_size": BYTES,
- *      "restart_failures": N, "restart_seconds": N, "processes": N, "open_files": N, "insecure_unlimited": bool}
+ *      "restart_failures": N, "restart_seconds": N, "processes": N, "open_files": N, "insecure_unlimited": bool,
+ *      "network_deny": [PREFIX, …]}
  *
  * All members are required, others are refused; paths are absolute. */
 #pragma once
@@ -11,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "config/node_config.h"
@@ -31,6 +33,7 @@
 #define MSE_SHIM_LOG_DEFAULT_SIZE ((uint64_t)1024 * 1024)
 #define MSE_SHIM_LOG_MIN_SIZE ((uint64_t)256 * 1024)
 #define MSE_SHIM_LOG_MAX_SIZE ((uint64_t)16 * 1024 * 1024)
+#define MSE_SHIM_MAX_DENIED ((size_t)256)
 #define MSE_SHIM_RESTART_DEFAULT_FAILURES 10
 #define MSE_SHIM_RESTART_DEFAULT_SECONDS 60
 
@@ -52,6 +55,8 @@ struct mse_shim_config {
 	uint32_t processes;        /* processes and threads of the enclave */
 	uint32_t open_files;       /* descriptors */
 	bool insecure_unlimited;   /* without control groups, run without limits */
+	struct mse_prefix denied[MSE_SHIM_MAX_DENIED]; /* the app connects to none of these, whatever its manifest allows */
+	size_t denied_count;
 };
 
 /* With the defaults for log, restarts, and the node's own limits. NULL when memory is out. */

@@ -230,7 +230,7 @@ static const struct mse_channel_events channel_events = { .status = on_status, .
 
 /* ---- the start ---- */
 
-static int try_start(struct mse_run *run, const struct mse_shim_inputs *inputs, const struct mse_cgroup *group, int listener, struct mse_error_info *err)
+static int try_start(struct mse_run *run, const struct mse_shim_inputs *inputs, const struct mse_network *network, const struct mse_cgroup *group, int listener, struct mse_error_info *err)
 {
 	mse_autoclose int ours = -1;
 	mse_autoclose int theirs = -1;
@@ -252,10 +252,10 @@ static int try_start(struct mse_run *run, const struct mse_shim_inputs *inputs, 
 	ours = -1;
 	descriptors.channel = theirs;
 	descriptors.messages = messages;
-	return mse_sandbox_start(setting->config, setting->host_root, inputs, &descriptors, group, &run->pid, err);
+	return mse_sandbox_start(setting->config, setting->host_root, inputs, network, &descriptors, group, &run->pid, err);
 }
 
-int mse_run_start(struct mse_run *run, const struct mse_shim_inputs *inputs, const struct mse_cgroup *group, int listener, struct mse_error_info *err)
+int mse_run_start(struct mse_run *run, const struct mse_shim_inputs *inputs, const struct mse_network *network, const struct mse_cgroup *group, int listener, struct mse_error_info *err)
 {
 	int result;
 
@@ -264,7 +264,7 @@ int mse_run_start(struct mse_run *run, const struct mse_shim_inputs *inputs, con
 	run->talked = run->killed = false;
 	run->failure = 0;
 	run->started_at = mse_monotonic_ms();
-	if ((result = try_start(run, inputs, group, listener, err)) < 0)
+	if ((result = try_start(run, inputs, network, group, listener, err)) < 0)
 		release(run);
 	return result;
 }

@@ -10,6 +10,7 @@
 #include "shim/cgroup.h"
 #include "shim/channel_server.h"
 #include "shim/inputs.h"
+#include "shim/network.h"
 
 /* Called from the event loop. */
 struct mse_run_events {
@@ -39,7 +40,7 @@ void mse_run_free(struct mse_run *run);
 MSE_DEFINE_CLEANUP(struct mse_run, mse_run_free)
 
 /* Starts an enclave, which must not be there, in this group (NULL: without limits). After an error nothing runs, and `ended` is not called. */
-int mse_run_start(struct mse_run *run, const struct mse_shim_inputs *inputs, const struct mse_cgroup *group, int listener, struct mse_error_info *err);
+int mse_run_start(struct mse_run *run, const struct mse_shim_inputs *inputs, const struct mse_network *network, const struct mse_cgroup *group, int listener, struct mse_error_info *err);
 /* Asks it to end, and kills it when it takes too long, or has never said a word. */
 void mse_run_stop(struct mse_run *run);
 /* To be called at each SIGCHLD. */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -35,6 +36,7 @@
 struct sandbox {
 	const struct mse_shim_config *config;
 	const struct mse_shim_inputs *inputs;
+	const struct mse_network *network;
 	struct mse_sandbox_volume volumes[MSE_SANDBOX_VOLUMES];
 	struct mse_buffer *args; /* NUL after each */
 	int result; /* the first failure while arguments are gathered */
@@ -142,6 +144,8 @@ static void add_proc(struct sandbox *box)
 static int gather(struct sandbox *box)
 {
 	add(box, "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--disable-userns", NULL);
+	if (mse_network_namespace(box->network) < 0)
+		add(box, "--unshare-net", NULL);
 	add(box, "--uid", "0", "--gid", "0", "--hostname", MSE_SANDBOX_HOSTNAME, "--die-with-parent", "--new-session", "--cap-drop", "ALL", NULL);
 	/* No process of bubblewrap's beside the enclave: it would have no filter, and the app, of the same user, could write its memory. */
 	add(box, "--as-pid-1", NULL);
@@ -274,6 +278,13 @@ static void set_volumes(struct sandbox *box)
 	memcpy(box->volumes, volumes, sizeof volumes);
 }
 
+static int enter_network(const struct mse_network *network, struct mse_error_info *err)
+{
+	int namespace = mse_network_namespace(network);
+
+	return namespace >= 0 && setns(namespace, CLONE_NEWNET) < 0 ? mse_fail_errno(err, "cannot enter the app's network") : 0;
+}
+
 /* The child's part, up to bubblewrap; returns only with an error. */
 static int run(struct sandbox *box, const struct mse_sandbox_descriptors *descriptors, pid_t parent, struct mse_error_info *err)
 {
@@ -284,11 +295,13 @@ static int run(struct sandbox *box, const struct mse_sandbox_descriptors *descri
 
 	umask(022);
 	reset_signals();
+	if ((result = enter_network(box->network, err)) < 0)
+		return result;
 	set_volumes(box);
 	box->args = mse_buffer_new((size_t)8 * 1024 * 1024);
 	if (box->args == NULL)
 		return mse_fail_nomem(err);
-	if ((result = mse_sandbox_mount(box->config, box->inputs, box->volumes, err)) < 0 || (result = gather(box)) < 0 ||
+	if ((result = mse_sandbox_mount(box->config, box->inputs, box->network, box->volumes, err)) < 0 || (result = gather(box)) < 0 ||
 	    (result = arrange_descriptors(box, descriptors, err)) < 0 || (result = lower_limits(box->config, err)) < 0 ||
 	    (result = drop_privileges(box->config, parent, err)) < 0)
 		return result;
@@ -297,7 +310,7 @@ static int run(struct sandbox *box, const struct mse_sandbox_descriptors *descri
 }
 
 int mse_sandbox_start(const struct mse_shim_config *config, bool host_root, const struct mse_shim_inputs *inputs,
-	const struct mse_sandbox_descriptors *descriptors, const struct mse_cgroup *group, pid_t *ret_pid, struct mse_error_info *err)
+	const struct mse_network *network, const struct mse_sandbox_descriptors *descriptors, const struct mse_cgroup *group, pid_t *ret_pid, struct mse_error_info *err)
 {
 	pid_t parent = getpid(), pid;
 
@@ -308,7 +321,7 @@ int mse_sandbox_start(const struct mse_shim_config *config, bool host_root, cons
 		return mse_fail_errno(err, "cannot make a process");
 	if (pid == 0) {
 		struct mse_error_info child_err = { 0 };
-		struct sandbox box = { .config = config, .inputs = inputs, .err = &child_err };
+		struct sandbox box = { .config = config, .inputs = inputs, .network = network, .err = &child_err };
 
 		/* In the group from its first moment on, so that whatever is made for the app counts as the app's. */
 		if (dup2(descriptors->messages, STDERR_FILENO) >= 0 && mse_cgroup_enter_enclave(group, &child_err) == 0)

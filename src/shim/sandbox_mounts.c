@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/buffer.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "tee/channel.h"
@@ -17,7 +16,6 @@
 #define STAGING MSE_SANDBOX_STAGING
 #define STAGING_SIZE ((uint64_t)1024 * 1024)
 #define STAGING_INODES 256
-#define MAX_HOST_FILE_SIZE ((size_t)64 * 1024)
 /* What a file costs in a tmpfs beyond its content is bounded by the number of files. */
 #define BYTES_PER_INODE 4096u
 #define FIRST_INODES 1024u
@@ -48,31 +46,10 @@ static int make_file(const char *path, const void *content, size_t size, struct 
 	return fd < 0 ? mse_fail_errno(err, "cannot make '%s'", path) : mse_fd_write(fd, content, size, err);
 }
 
-/* A file of the host's that name resolution needs: outside what is measured, as the network is. */
-static int copy_host_file(const char *name, const char *more, struct mse_error_info *err)
+/* What stands over the image: the folders that are mounted upon, and how names resolve. */
+static int make_places(const struct mse_network *network, struct mse_error_info *err)
 {
-	mse_cleanup(mse_buffer_freep) struct mse_buffer *content = mse_buffer_new(MAX_HOST_FILE_SIZE + 64);
-	mse_autofree char *from = NULL;
-	mse_autofree char *to = NULL;
-	mse_autofree uint8_t *bytes = NULL;
-	size_t size = 0;
-	int result;
-
-	if (content == NULL)
-		return mse_fail_nomem(err);
-	if ((result = mse_format(&from, err, "/etc/%s", name)) < 0 || (result = mse_format(&to, err, STAGING "/places/etc/%s", name)) < 0)
-		return result;
-	/* A host without the file, or with one beyond reason, resolves no names for its apps either. */
-	if (mse_file_read(from, MAX_HOST_FILE_SIZE, &bytes, &size, NULL) == 0 && size > 0)
-		result = mse_buffer_append(content, bytes, size, err);
-	if (result == 0)
-		result = mse_buffer_append_text(content, more, err);
-	return result < 0 ? result : make_file(to, mse_buffer_data(content), mse_buffer_size(content), err);
-}
-
-/* What stands over the image: the folders that are mounted upon, and the host's files. */
-static int make_places(struct mse_error_info *err)
-{
+	const char *resolv_conf = mse_network_resolv_conf_text(network), *hosts = mse_network_hosts_text(network);
 	static const char *const folders[] = { "", "/dev", "/proc", "/root", "/tmp", "/run", "/mse", MSE_ENCLAVE_APP_DIR, "/etc" };
 	int result;
 
@@ -85,14 +62,15 @@ static int make_places(struct mse_error_info *err)
 	/* The image's folder, should it have one, is not to be seen: this is how an overlay says so. */
 	if (mknod(STAGING "/places/sys", S_IFCHR, 0) < 0)
 		return mse_fail_errno(err, "cannot hide the image's /sys");
-	if ((result = copy_host_file("resolv.conf", "", err)) < 0)
+	/* What name resolution needs is outside what is measured, as the network is. */
+	if ((result = make_file(STAGING "/places/etc/resolv.conf", resolv_conf, strlen(resolv_conf), err)) < 0)
 		return result;
-	return copy_host_file("hosts", "\n127.0.0.1 localhost " MSE_SANDBOX_HOSTNAME "\n", err);
+	return make_file(STAGING "/places/etc/hosts", hosts, strlen(hosts), err);
 }
 
 /* The image in one read-only piece. As an overlay its place in the table of mounts says nothing of where it comes from, while files in
  * use by several apps are in memory once. Relative names say the least. */
-static int attach_image(int tree, struct mse_error_info *err)
+static int attach_image(int tree, const struct mse_network *network, struct mse_error_info *err)
 {
 	mse_autoclose int before = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int result;
@@ -103,7 +81,7 @@ static int attach_image(int tree, struct mse_error_info *err)
 		return result;
 	if (move_mount(tree, "", AT_FDCWD, STAGING "/image", MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return mse_fail_errno(err, "cannot mount the image");
-	if ((result = make_places(err)) < 0)
+	if ((result = make_places(network, err)) < 0)
 		return result;
 	/* What an image's attributes say of other folders is nothing to follow. */
 	if (chdir(STAGING) < 0 || mount("mse", "root", "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, "lowerdir=places:image,redirect_dir=nofollow,metacopy=off") < 0)
@@ -255,7 +233,7 @@ static int enter_namespace(const struct mse_shim_inputs *inputs, struct mse_erro
 	return 0;
 }
 
-int mse_sandbox_mount(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs,
+int mse_sandbox_mount(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs, const struct mse_network *network,
 	const struct mse_sandbox_volume volumes[static MSE_SANDBOX_VOLUMES], struct mse_error_info *err)
 {
 	mse_cleanup(trees_clear) struct trees trees = { .image = -1 };
@@ -263,7 +241,7 @@ int mse_sandbox_mount(const struct mse_shim_config *config, const struct mse_shi
 
 	for (size_t i = 0; i < MSE_MANIFEST_MAX_FILES; i++)
 		trees.runtime[i] = -1;
-	if ((result = detach_all(inputs, &trees, err)) < 0 || (result = enter_namespace(inputs, err)) < 0 || (result = attach_image(trees.image, err)) < 0 ||
+	if ((result = detach_all(inputs, &trees, err)) < 0 || (result = enter_namespace(inputs, err)) < 0 || (result = attach_image(trees.image, network, err)) < 0 ||
 	    (result = attach_runtime(trees.runtime, inputs, err)) < 0 || (result = make_proc(inputs->manifest, err)) < 0)
 		return result;
 	for (size_t i = 0; i < MSE_SANDBOX_VOLUMES; i++)

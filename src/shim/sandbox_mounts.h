@@ -3,6 +3,7 @@
 #pragma once
 
 #include "shim/inputs.h"
+#include "shim/network.h"
 
 /* One folder in memory that the enclave may write. */
 struct mse_sandbox_volume {
@@ -23,5 +24,5 @@ struct mse_sandbox_volume {
 #define MSE_SANDBOX_PROC MSE_SANDBOX_STAGING "/proc"           /* files that stand in for those of the host's */
 
 /* To be called in the child, which becomes part of a new mount namespace. */
-int mse_sandbox_mount(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs,
+int mse_sandbox_mount(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs, const struct mse_network *network,
 	const struct mse_sandbox_volume volumes[static MSE_SANDBOX_VOLUMES], struct mse_error_info *err);

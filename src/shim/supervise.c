@@ -18,6 +18,7 @@
 #include "shim/control_server.h"
 #include "shim/health.h"
 #include "shim/limits.h"
+#include "shim/network.h"
 #include "shim/restarts.h"
 #include "shim/run.h"
 #include "shim/sandbox.h"
@@ -49,6 +50,7 @@ enum ending {
 
 struct shim {
 	const struct mse_shim_config *config;
+	bool host_root;
 	struct event_base *base;
 	struct mse_control_server *control;
 	struct mse_shim_inputs *inputs;
@@ -58,6 +60,7 @@ struct shim {
 	struct mse_channel_services services;
 	struct mse_restarts restarts;
 	struct mse_shim_status status;
+	struct mse_network *network;
 	struct mse_run *run;
 	int listener;
 	int64_t expires_at;
@@ -447,7 +450,7 @@ static void start_enclave(struct shim *shim)
 
 	shim->status.metrics = (struct mse_shim_metrics){ .log_lost = shim->services.log_lost };
 	mse_limits_boost(shim->limits);
-	if (mse_run_start(shim->run, shim->inputs, mse_limits_group(shim->limits), shim->listener, &err) == 0)
+	if (mse_run_start(shim->run, shim->inputs, shim->network, mse_limits_group(shim->limits), shim->listener, &err) == 0)
 		return;
 	mse_log("cannot start the enclave: %s", err.message);
 	on_enclave_ended(shim, 0);
@@ -481,6 +484,14 @@ static int make_timers(struct shim *shim, struct mse_error_info *err)
 	return 0;
 }
 
+static void on_offline(void *context, bool offline)
+{
+	struct shim *shim = context;
+
+	shim->status.weaker = offline ? shim->status.weaker | MSE_WEAKER_OFFLINE : shim->status.weaker & ~(uint32_t)MSE_WEAKER_OFFLINE;
+	publish(shim);
+}
+
 /* Everything that an enclave needs; a failure here is the app's reason. */
 static int prepare(struct shim *shim, struct mse_error_info *err)
 {
@@ -492,6 +503,12 @@ static int prepare(struct shim *shim, struct mse_error_info *err)
 		return result;
 	manifest = shim->inputs->manifest;
 	mse_hex_encode(shim->status.measurement, shim->inputs->measurement, MSE_SHA256_SIZE);
+	if ((result = mse_limits_new(shim->base, config, manifest, &shim->limits, err)) < 0)
+		return result;
+	shim->status.weaker &= ~(uint32_t)(mse_limits_group(shim->limits) != NULL ? MSE_WEAKER_LIMITS : 0);
+	/* Before the platform's keys are in memory. */
+	if ((result = mse_network_new(shim->base, config, mse_limits_group(shim->limits), shim->host_root, manifest, on_offline, shim, &shim->network, err)) < 0)
+		return result;
 	if (shim->expires_at == 0 || manifest->expires_at < shim->expires_at)
 		shim->expires_at = manifest->expires_at;
 	memcpy(shim->services.measurement, shim->inputs->measurement, MSE_SHA256_SIZE);
@@ -500,9 +517,6 @@ static int prepare(struct shim *shim, struct mse_error_info *err)
 	if ((result = mse_sim_pki_load(config->sim_dir, &shim->platform, err)) < 0)
 		return result;
 	shim->services.platform = shim->platform;
-	if ((result = mse_limits_new(shim->base, config, manifest, &shim->limits, err)) < 0)
-		return result;
-	shim->status.weaker &= ~(uint32_t)(mse_limits_group(shim->limits) != NULL ? MSE_WEAKER_LIMITS : 0);
 	if ((result = mse_log_file_open(MSE_SHIM_LOG_FILE, config->log_size, &shim->services.log, err)) < 0 ||
 	    (result = mse_health_new(shim->base, config->port, manifest->tls_names[0], manifest->healthcheck_endpoint, on_healthy, shim, &shim->health,
 		     err)) < 0)
@@ -546,6 +560,7 @@ static void clear(struct shim *shim)
 
 	mse_health_free(shim->health);
 	mse_run_free(shim->run);
+	mse_network_free(shim->network);
 	mse_limits_free(shim->limits);
 	mse_control_server_free(shim->control);
 	for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
@@ -563,7 +578,7 @@ static const struct mse_run_events run_events = { .status = on_enclave_status, .
 
 int mse_supervise(const struct mse_shim_config *config, bool host_root, struct mse_error_info *err)
 {
-	mse_cleanup(clear) struct shim shim = { .config = config, .listener = -1, .expires_at = config->expires_at };
+	mse_cleanup(clear) struct shim shim = { .config = config, .host_root = host_root, .listener = -1, .expires_at = config->expires_at };
 	struct mse_run_setting setting = { .config = config, .host_root = host_root, .services = &shim.services, .events = &run_events, .context = &shim };
 	struct mse_shim_status last = { 0 };
 	int result = mse_shim_status_read(".", config->instance_id, &last, err);
@@ -574,7 +589,7 @@ int mse_supervise(const struct mse_shim_config *config, bool host_root, struct m
 		mse_log("the app has been stopped, nothing is left to run");
 		return 0;
 	}
-	shim.status.weaker = MSE_WEAKER_HOME | MSE_WEAKER_LIMITS | MSE_WEAKER_NETWORK | (host_root ? 0 : MSE_WEAKER_USER);
+	shim.status.weaker = MSE_WEAKER_HOME | MSE_WEAKER_LIMITS | (host_root ? 0 : MSE_WEAKER_USER);
 	mse_restarts_init(&shim.restarts, config->restart_failures, config->restart_seconds);
 	memcpy(shim.status.instance_id, config->instance_id, sizeof shim.status.instance_id);
 	mse_channel_services_init(&shim.services);

@@ -9,7 +9,6 @@ static const struct {
 	{ "user", "no user of its own: the node and all its apps are one user of the machine, and namespaces alone stand between them" },
 	{ "home", "$HOME is in memory: smaller than the plan says, counted as the app's memory, and gone when the enclave is started again" },
 	{ "limits", "no limits of memory, CPU and processes: this app can starve others on the machine, and they can starve it" },
-	{ "network", "no network of its own: the app reaches what listens on the node, and what listens for its loopback addresses alone" },
 	{ "offline", "no outgoing connections: this node cannot give the app the network that its manifest allows" },
 };
 

@@ -19,7 +19,7 @@ static int write_map(const char *path, const char *text, struct mse_error_info *
 }
 
 /* user_namespaces(7): who writes its own maps may map itself alone, once it has given up setgroups(2). */
-static int become_root_of_namespace(struct mse_error_info *err)
+int mse_world_become_root(struct mse_error_info *err)
 {
 	char users[32], groups[32];
 	int result;
@@ -40,7 +40,7 @@ int mse_world_enter(bool *ret_host_root, struct mse_error_info *err)
 	bool host_root = geteuid() == 0;
 	int result;
 
-	if (!host_root && (result = become_root_of_namespace(err)) < 0)
+	if (!host_root && (result = mse_world_become_root(err)) < 0)
 		return mse_context(err, "cannot enter a user namespace");
 	if (unshare(CLONE_NEWNS) < 0)
 		return mse_fail_errno(err, "cannot make a mount namespace");

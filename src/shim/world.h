@@ -10,3 +10,6 @@
  * devices, control groups that were not handed to it. *ret_host_root says which of the two it is. To be called before any thread
  * is started and any file is opened that is to be mounted. MSE_ERR_DENIED says what to change on the machine. */
 int mse_world_enter(bool *ret_host_root, struct mse_error_info *err);
+
+/* Enters a user namespace in which the caller's user is root, and nobody else exists. */
+int mse_world_become_root(struct mse_error_info *err);

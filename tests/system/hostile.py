@@ -154,7 +154,7 @@ class HostileNode:
             "version": 1, "instance_id": instance, "image": str(self.image), "image_cache": str(self.folder / "image.cache"),
             "program": str(self.program), "lib_dir": str(self.lib_dir), "sim_dir": str(self.sim_dir), "uid": self.uid, "gid": self.uid,
             "port": port, "expires_at": decoded["limits"]["expires_at"], "log_size": 1 << 20, "restart_failures": 2, "restart_seconds": 60,
-            "processes": 256, "open_files": 8192, "insecure_unlimited": False}))
+            "processes": 256, "open_files": 8192, "insecure_unlimited": False, "network_deny": []}))
         with (app_folder / "shim.err").open("wb") as errors:
             self.shims.append(subprocess.Popen([mse.BIN / "mse-shim", "--dir", app_folder], stdin=subprocess.DEVNULL, stdout=errors, stderr=errors))
         shown_port = port

@@ -46,7 +46,7 @@ def deploy(owner, toml, prepare=None):
     (8, 'healthcheck_endpoint = "health"', ["mse.toml:8", "healthcheck_endpoint"]),
     (10, 'secrets = "./no-secrets.json"', ["mse.toml:10", "no-secrets.json"]),
     (10, 'secrets = "./code"', ["mse.toml:10"]),
-    (4, '[network]\negress = "none"\n', ["mse.toml:4", "network", "not there yet"]),
+    (4, '[network]\negress = ["example.com"]\n', ["mse.toml:5", "network.egress", "no port"]),
 ])
 def test_a_mistake_in_the_configuration_is_named_with_its_line(owner, line, wrong, words):
     lines = GOOD.splitlines()

@@ -180,7 +180,9 @@ def wrong(path, value):
     (wrong(["tls", "names"], lambda old: old[:1]), 422, "TLS names"),
     (wrong(["tls", "names"], lambda old: [old[0], "0123456789ab-i.mse.localhost"]), 422, "TLS names"),
     (wrong(["tls", "mode"], "operator"), 422, "zero-trust"),
-    (wrong(["egress"], "none"), 422, "egress"),
+    (wrong(["egress"], "some"), 400, "egress"),
+    (wrong(["egress"], ["b.example:443", "a.example:443"]), 400, "out of order"),
+    (wrong(["egress"], ["127.0.0.1:443"]), 422, "the machine itself"),
     (wrong(["app", "bundle_sha256"], "ab" * 32), 409, "PUT /v1/bundles"),
     (wrong(["version"], 2), 422, "version"),
 ])

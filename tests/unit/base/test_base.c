@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/allowance.h"
+#include "base/address.h"
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -290,6 +291,69 @@ static void keys_that_cannot_be_locked_are_refused_and_larger_secrets_are_told(v
 }
 #endif
 
+static void hosts_and_ports_have_one_form(void **state)
+{
+	static const char *const good[][2] = { { "api.example.com:443", "api.example.com:443" }, { "API.Example.COM:1", "api.example.com:1" }, { "db:5432", "db:5432" },
+		{ "198.51.100.7:65535", "198.51.100.7:65535" }, { "[2001:DB8:0:0::5]:80", "[2001:db8::5]:80" }, { "0x7f.example:1", "0x7f.example:1" },
+		{ "xn--bcher-kva.example:443", "xn--bcher-kva.example:443" }, { "1.example:1", "1.example:1" }, { "[::1:2:3:4:5:6:7]:1", "[0:1:2:3:4:5:6:7]:1" } };
+	static const char *const bad[] = { "", ":", ":1", "a:", "a", "a:0", "a:65536", "a:01", "a:-1", "a:1-2", "a:*", "*:1", "*.a:1", "a.:1", ".a:1", "a..b:1", "-a:1", "a-:1", "a_b:1",
+		"a b:1", "a/b:1", "a\n:1", "a#b:1", "a;b:1", "a\"b:1", "a{b:1", "\xc3\xa9:1", "2001:db8::5:80", "[2001:db8::5]", "[2001:db8::5]80", "[a.example]:1", "[]:1",
+		"[2001:db8::5%eth0]:1", "198.51.100:1", "198.51.100.07:1", "198.51.100.256:1", "2130706433:1", "127.1:1", "a.0x7f:1", "0x7f:1", "[198.51.100.7]:1",
+		"198.51.100.0/24:1", "http://a:80", "a.1:1" };
+	static const char *const own[] = { "localhost:1", "LOCALHOST:1", "a.localhost:1", "127.0.0.1:1", "127.255.255.255:1", "0.0.0.0:1", "169.254.169.254:80", "224.0.0.1:1",
+		"255.255.255.255:1", "[::1]:1", "[::]:1", "[::ffff:127.0.0.1]:1", "[::ffff:198.51.100.7]:1", "[fe80::1]:1", "[ff02::1]:1", "[::127.0.0.1]:1" };
+	char longest[300], form[MSE_HOST_PORT_TEXT_SIZE];
+	struct mse_host_port parsed, again;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+		assert_works(mse_host_port_parse(good[i][0], &parsed, &err));
+		mse_host_port_format(&parsed, form);
+		assert_string_equal(form, good[i][1]);
+		assert_works(mse_host_port_parse(form, &again, &err));
+		assert_memory_equal(&parsed, &again, sizeof parsed);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		if (mse_host_port_parse(bad[i], &parsed, &err) == 0)
+			fail_msg("'%s' was taken", bad[i]);
+	for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+		assert_fails(mse_host_port_parse(own[i], &parsed, &err), MSE_ERR_DENIED, "the machine itself");
+	memset(longest, 'a', sizeof longest);
+	for (size_t i = 50; i < 253; i += 51)
+		longest[i] = '.';
+	strcpy(longest + 253, ":65535");
+	assert_works(mse_host_port_parse(longest, &parsed, &err));
+	mse_host_port_format(&parsed, form);
+	assert_string_equal(form, longest);
+	strcpy(longest + 253, "a:1");
+	assert_fails(mse_host_port_parse(longest, &parsed, &err), MSE_ERR_INPUT, "1 to 253");
+}
+
+static void prefixes_have_one_form_and_know_what_is_in_them(void **state)
+{
+	static const char *const good[][2] = { { "10.0.0.0/8", "10.0.0.0/8" }, { "198.51.100.7", "198.51.100.7/32" }, { "0.0.0.0/0", "0.0.0.0/0" }, { "2001:DB8::/32", "2001:db8::/32" },
+		{ "::1", "::1/128" }, { "fe80::/10", "fe80::/10" } };
+	static const char *const bad[] = { "", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/08", "10.0.0.1/8", "10.0.0.0/-1", "10/8", "::/129", "2001:db8::1/64", "example.com/8", "10.0.0.0/8/8" };
+	struct mse_prefix prefix;
+	char form[MSE_PREFIX_TEXT_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+		assert_works(mse_prefix_parse(good[i][0], &prefix, &err));
+		mse_prefix_format(&prefix, form);
+		assert_string_equal(form, good[i][1]);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		if (mse_prefix_parse(bad[i], &prefix, &err) == 0)
+			fail_msg("'%s' was taken", bad[i]);
+	assert_works(mse_prefix_parse("10.128.0.0/9", &prefix, &err));
+	assert_true(mse_prefix_has(&prefix, MSE_ADDRESS_IPV4, (const uint8_t[16]){ 10, 255, 1, 1 }));
+	assert_false(mse_prefix_has(&prefix, MSE_ADDRESS_IPV4, (const uint8_t[16]){ 10, 127, 1, 1 }));
+	assert_false(mse_prefix_has(&prefix, MSE_ADDRESS_IPV6, (const uint8_t[16]){ 10, 255, 1, 1 }));
+	assert_works(mse_prefix_parse("0.0.0.0/0", &prefix, &err));
+	assert_true(mse_prefix_has(&prefix, MSE_ADDRESS_IPV4, (const uint8_t[16]){ 10, 127, 1, 1 }));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,6 +372,8 @@ int main(void)
 		cmocka_unit_test(views_never_read_past_their_end),
 		cmocka_unit_test(errors_gain_context),
 		cmocka_unit_test(errors_are_text_whatever_they_quote),
+		cmocka_unit_test(hosts_and_ports_have_one_form),
+		cmocka_unit_test(prefixes_have_one_form_and_know_what_is_in_them),
 		cmocka_unit_test(a_socket_says_whose_it_is),
 		cmocka_unit_test(an_allowance_is_used_up_and_fills_again),
 		cmocka_unit_test(a_log_whose_lines_others_bring_about_does_not_grow_without_end),

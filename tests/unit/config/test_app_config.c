@@ -55,6 +55,26 @@ static void the_mission_pages_example_is_understood(void **state)
 	assert_true(config->expires_at == 0);
 }
 
+static void egress_is_kept_in_the_one_form_that_manifests_have(void **state)
+{
+	mse_cleanup(mse_app_config_freep) struct mse_app_config *config = NULL;
+	mse_cleanup(mse_app_config_freep) struct mse_app_config *none = NULL;
+	mse_cleanup(mse_app_config_freep) struct mse_app_config *any = NULL;
+
+	(void)state;
+	assert_works(parse("name = 'x'\n" CODE "[network]\negress = ['b.example:443', 'API.Example:443', '[2001:DB8:0::5]:80', '198.51.100.7:1']\n", &config));
+	assert_int_equal(config->network.egress, MSE_EGRESS_LIST);
+	assert_int_equal(config->network.target_count, 4);
+	assert_string_equal(config->network.targets[0], "198.51.100.7:1");
+	assert_string_equal(config->network.targets[1], "[2001:db8::5]:80");
+	assert_string_equal(config->network.targets[2], "api.example:443");
+	assert_string_equal(config->network.targets[3], "b.example:443");
+	assert_works(parse("name = 'x'\n" CODE "[network]\negress = 'none'\n", &none));
+	assert_int_equal(none->network.egress, MSE_EGRESS_NONE);
+	assert_works(parse("name = 'x'\n" CODE "[network]\negress = 'any'\n", &any));
+	assert_int_equal(any->network.egress, MSE_EGRESS_ANY);
+}
+
 static void what_may_be_left_out_has_its_default(void **state)
 {
 	mse_cleanup(mse_app_config_freep) struct mse_app_config *config = NULL;
@@ -99,8 +119,15 @@ static void each_mistake_is_named_with_its_line_and_remedy(void **state)
 		{ "name = 'x'\nexpiration_date = \"2030-01-01T00:00:00Z\\nx=1\"\n" CODE, MSE_ERR_INPUT, "mse.toml:2: 'expiration_date' must be" },
 		{ "name = 'x'\nexpiration_date = 12\n" CODE, MSE_ERR_INPUT, "mse.toml:2: 'expiration_date' must be" },
 		{ "name = 'x'\nexpiration_date = 1969-12-31T00:00:00Z\n" CODE, MSE_ERR_INPUT, "before 1970" },
-		{ "name = 'x'\n[network]\nallow = []\n", MSE_ERR_UNSUPPORTED, "mse.toml:2: 'network' is not there yet" },
-		{ "name = 'x'\negress = true\n" CODE, MSE_ERR_UNSUPPORTED, "mse.toml:2: 'egress' is not there yet" },
+		{ "name = 'x'\n" CODE "[network]\nallow = []\n", MSE_ERR_INPUT, "mse.toml:8: unknown key 'network.allow'" },
+		{ "name = 'x'\negress = true\n" CODE, MSE_ERR_INPUT, "mse.toml:2: unknown key 'egress'" },
+		{ "name = 'x'\n" CODE "[network]\negress = 'some'\n", MSE_ERR_INPUT, "mse.toml:8: 'network.egress' must be \"any\", \"none\"" },
+		{ "name = 'x'\n" CODE "[network]\negress = []\n", MSE_ERR_INPUT, "mse.toml:8: 'network.egress' must be" },
+		{ "name = 'x'\n" CODE "[network]\negress = [\n1]\n", MSE_ERR_INPUT, "mse.toml:9: 'network.egress' must hold strings such as" },
+		{ "name = 'x'\n" CODE "[network]\negress = ['example.com']\n", MSE_ERR_INPUT, "mse.toml:8: 'network.egress': 'example.com': no port" },
+		{ "name = 'x'\n" CODE "[network]\negress = ['a.example:1',\n'*.example.com:443']\n", MSE_ERR_INPUT, "mse.toml:9: 'network.egress': '*.example.com:443': neither" },
+		{ "name = 'x'\n" CODE "[network]\negress = ['a:1', 'A:1']\n", MSE_ERR_INPUT, "mse.toml:8: 'network.egress' names 'a:1' twice" },
+		{ "name = 'x'\n" CODE "[network]\negress = ['localhost:80']\n", MSE_ERR_DENIED, "mse.toml:8: 'network.egress': 'localhost:80': it leads to the machine itself" },
 		{ "name = 'x'\n[code]\nlocation='c'\npython_application='app'\n", MSE_ERR_INPUT, "mse.toml:4: 'code.python_application' must be \"module:attribute\"" },
 		{ "name = 'x'\n[code]\nlocation='c'\npython_application='a/b:app'\n", MSE_ERR_INPUT, "mse.toml:4: 'code.python_application'" },
 		{ "name = 'x'\n[code]\nlocation='c'\npython_application='..a:app'\n", MSE_ERR_INPUT, "mse.toml:4: 'code.python_application'" },
@@ -301,6 +328,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_mission_pages_example_is_understood),
+		cmocka_unit_test(egress_is_kept_in_the_one_form_that_manifests_have),
 		cmocka_unit_test(what_may_be_left_out_has_its_default),
 		cmocka_unit_test(each_mistake_is_named_with_its_line_and_remedy),
 		cmocka_unit_test(an_expiry_date_may_be_written_in_each_of_the_ways),

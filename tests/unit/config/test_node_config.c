@@ -76,6 +76,9 @@ static void each_mistake_is_named_with_its_line(void **state)
 		{ "[plans.free]\ncpus = '1'\n", MSE_ERR_INPUT, "msed.toml:2: 'plans.free.cpus' must be a number" },
 		{ "[plans.'a/b']\ncpus = 1\n", MSE_ERR_INPUT, "msed.toml:1: 'a/b' is no name for a plan" },
 		{ "plans.free = 1\n", MSE_ERR_INPUT, "must be a table" },
+		{ "[network]\ndeny = '10.0.0.0/8'\n", MSE_ERR_INPUT, "msed.toml:2: 'network.deny' must be an array" },
+		{ "[network]\ndeny = ['10.0.0.0/8',\n'10.0.0.1/8']\n", MSE_ERR_INPUT, "msed.toml:3: 'network.deny' must hold addresses or their prefixes" },
+		{ "[network]\nallow = []\n", MSE_ERR_INPUT, "msed.toml:2: unknown key 'network.allow'" },
 		{ "insecure = true\n", MSE_ERR_INPUT, "msed.toml:1: unknown key 'insecure'" },
 	};
 	mse_cleanup(mse_node_config_freep) struct mse_node_config *config = NULL;
@@ -83,6 +86,22 @@ static void each_mistake_is_named_with_its_line(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
 		assert_fails(parse(cases[i].text, &config), cases[i].code, cases[i].message);
+}
+
+static void denied_addresses_are_read(void **state)
+{
+	mse_cleanup(mse_node_config_freep) struct mse_node_config *config = NULL;
+	char text[MSE_PREFIX_TEXT_SIZE];
+
+	(void)state;
+	assert_works(parse("[network]\ndeny = ['10.0.0.0/8', '192.0.2.7', 'FD00::/8']\n", &config));
+	assert_int_equal(config->denied_count, 3);
+	mse_prefix_format(&config->denied[0], text);
+	assert_string_equal(text, "10.0.0.0/8");
+	mse_prefix_format(&config->denied[1], text);
+	assert_string_equal(text, "192.0.2.7/32");
+	mse_prefix_format(&config->denied[2], text);
+	assert_string_equal(text, "fd00::/8");
 }
 
 static void an_image_is_found_by_its_name_whatever_its_tag(void **state)
@@ -117,6 +136,7 @@ int main(void)
 		cmocka_unit_test(without_a_file_the_defaults_hold),
 		cmocka_unit_test(a_file_changes_what_it_names),
 		cmocka_unit_test(each_mistake_is_named_with_its_line),
+		cmocka_unit_test(denied_addresses_are_read),
 		cmocka_unit_test(an_image_is_found_by_its_name_whatever_its_tag),
 	};
 

@@ -97,8 +97,54 @@ static void what_is_not_there_yet_is_refused_by_name(void **state)
 	(void)state;
 	assert_fails(parse_changed("zero-trust", "operator"), MSE_ERR_UNSUPPORTED, "operator");
 	assert_fails(parse_changed("\"wheels\":[]", "\"wheels\":[1]"), MSE_ERR_UNSUPPORTED, "wheels");
-	assert_fails(parse_changed("\"egress\":\"any\"", "\"egress\":\"none\""), MSE_ERR_UNSUPPORTED, "egress");
 	assert_fails(parse_changed("\"requirements_sha256\":null", "\"requirements_sha256\":\"00\""), MSE_ERR_UNSUPPORTED, "requirements.txt");
+}
+
+static void egress_has_one_form(void **state)
+{
+	static const struct {
+		const char *text;
+		int code;
+		const char *message;
+	} bad[] = {
+		{ "\"some\"", MSE_ERR_INPUT, "'egress' is not" },
+		{ "[]", MSE_ERR_INPUT, "'egress' is not" },
+		{ "null", MSE_ERR_INPUT, "'egress' is not" },
+		{ "{}", MSE_ERR_INPUT, "'egress' is not" },
+		{ "[\"any\"]", MSE_ERR_INPUT, "no port" },
+		{ "[1]", MSE_ERR_INPUT, "element 0 is not text" },
+		{ "[\"A.example:443\"]", MSE_ERR_INPUT, "is not written as 'a.example:443'" },
+		{ "[\"[2001:DB8::1]:443\"]", MSE_ERR_INPUT, "is not written as '[2001:db8::1]:443'" },
+		{ "[\"b.example:1\",\"a.example:1\"]", MSE_ERR_INPUT, "out of order" },
+		{ "[\"a.example:1\",\"a.example:1\"]", MSE_ERR_INPUT, "twice" },
+		{ "[\"127.0.0.1:1\"]", MSE_ERR_DENIED, "the machine itself" },
+		{ "[\"*.example:1\"]", MSE_ERR_INPUT, "neither the name" },
+	};
+	static const char *const good[] = { "\"any\"", "\"none\"", "[\"a.example:443\"]", "[\"192.0.2.1:1\",\"[2001:db8::1]:443\",\"a.example:443\",\"a.example:80\"]" };
+	char many[MSE_EGRESS_MAX_TARGETS * 16 + 64] = "[\"a.example:1000\"";
+
+	(void)state;
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+		mse_autofree char *member = NULL;
+
+		assert_works(mse_format(&member, &err, "\"egress\":%s", good[i]));
+		assert_works(parse_changed("\"egress\":\"any\"", member));
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		mse_autofree char *member = NULL;
+
+		assert_works(mse_format(&member, &err, "\"egress\":%s", bad[i].text));
+		assert_fails(parse_changed("\"egress\":\"any\"", member), bad[i].code, bad[i].message);
+	}
+	for (unsigned i = 1; i <= MSE_EGRESS_MAX_TARGETS; i++)
+		snprintf(many + strlen(many), sizeof many - strlen(many), ",\"a:%u\"", 1000 + i);
+	strcat(many, "]");
+	{
+		mse_autofree char *member = NULL;
+
+		assert_works(mse_format(&member, &err, "\"egress\":%s", many));
+		assert_fails(parse_changed("\"egress\":\"any\"", member), MSE_ERR_LIMIT, "the limit is 64");
+	}
 }
 
 static void variables_that_would_change_the_enclave_itself_are_refused(void **state)
@@ -201,6 +247,7 @@ int main(void)
 		cmocka_unit_test(unknown_and_missing_members_are_refused_by_name),
 		cmocka_unit_test(only_the_canonical_form_is_read),
 		cmocka_unit_test(what_is_not_there_yet_is_refused_by_name),
+		cmocka_unit_test(egress_has_one_form),
 		cmocka_unit_test(variables_that_would_change_the_enclave_itself_are_refused),
 		cmocka_unit_test(names_and_paths_are_checked),
 		cmocka_unit_test(an_approval_is_of_one_owner_and_one_measurement),

@@ -55,6 +55,9 @@ static struct mse_shim_config *example(void)
 	config->uid = config->gid = 200000;
 	config->port = 24000;
 	config->expires_at = 1900000000;
+	config->denied[0] = (struct mse_prefix){ .family = MSE_ADDRESS_IPV4, .address = { 10 }, .length = 8 };
+	config->denied[1] = (struct mse_prefix){ .family = MSE_ADDRESS_IPV6, .address = { 0x20, 1 }, .length = 128 };
+	config->denied_count = 2;
 	return config;
 }
 
@@ -80,6 +83,8 @@ static void a_configuration_is_read_as_it_was_written(void **state)
 	assert_int_equal(again->log_size, 1024 * 1024);
 	assert_int_equal(again->restart_failures, 10);
 	assert_int_equal(again->restart_seconds, 60);
+	assert_int_equal(again->denied_count, 2);
+	assert_memory_equal(again->denied, config->denied, 2 * sizeof config->denied[0]);
 	assert_int_equal(stat(path_in("shim.json"), &status), 0);
 	assert_int_equal(status.st_mode & 0777, 0600);
 }
