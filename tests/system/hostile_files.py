@@ -22,7 +22,8 @@ def _flip(path, at):
             file.seek(offset)
             byte = file.read(1)[0]
             file.seek(offset)
-            file.write(bytes([byte ^ 1]))
+            # Of text this makes something that no text is, wherever it falls.
+            file.write(bytes([byte ^ 0x80]))
 
 
 def _cut(path, size):

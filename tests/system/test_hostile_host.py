@@ -21,6 +21,8 @@ import os
 from pathlib import Path
 from flask import Flask
 app = Flask(__name__)
+# Something for the log.
+print("x" * 2000, flush=True)
 
 @app.route("/health")
 def health():
