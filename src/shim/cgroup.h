@@ -45,12 +45,12 @@ struct mse_cgroup_limits {
 /* Makes them and takes them as this shim's own; what an earlier shim's left is killed. MSE_ERR_EXISTS: another shim owns them. */
 int mse_cgroup_new(const struct mse_cgroups *groups, const char *instance_id, const struct mse_cgroup_limits *limits, struct mse_cgroup **ret_group,
 	struct mse_error_info *err);
-/* Kills what is left in them and removes them; what cannot be removed is logged by nobody and left to mse_cgroups_sweep(). */
+/* Kills what is left in them and removes them; what does not go is left to mse_cgroups_sweep(). */
 void mse_cgroup_free(struct mse_cgroup *group);
 MSE_DEFINE_CLEANUP(struct mse_cgroup, mse_cgroup_free)
 
-/* For a child between fork and execve, before it drops privileges: the calling process (of one thread) enters the enclave's group. With NULL, where the
- * configuration allows apps without limits, it stays where it is. */
+/* For a child between fork and execve, before it drops privileges: the calling process (of one thread) enters the enclave's group. With NULL,
+ * where the configuration allows apps without limits, it stays where it is. */
 int mse_cgroup_enter_enclave(const struct mse_cgroup *group, struct mse_error_info *err);
 /* As mse_program.enter, with the struct mse_cgroup (or NULL) as its context: for programs that serve the app. */
 int mse_cgroup_enter_helpers(void *group, struct mse_error_info *err);

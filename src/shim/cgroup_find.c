@@ -57,22 +57,25 @@ static void decode(char *text)
  * its options, are as wanted. */
 static bool parse_mount(char *line, const char *type, const char *option, char **ret_root, char **ret_point)
 {
-	char *fields[6], *rest = line, *tail = strstr(line, " - "), *found_type;
+	char *rest = line, *tail = strstr(line, " - "), *mount_root, *point, *found_type;
 
 	if (tail == NULL)
 		return false;
 	*tail = 0;
 	tail += strlen(" - ");
-	for (size_t i = 0; i < 6; i++)
-		if ((fields[i] = strsep(&rest, " ")) == NULL)
-			return false;
+	for (unsigned i = 0; i < 3; i++)
+		strsep(&rest, " ");
+	mount_root = strsep(&rest, " ");
+	point = strsep(&rest, " ");
+	if (mount_root == NULL || point == NULL)
+		return false;
 	found_type = strsep(&tail, " ");
 	if (strcmp(found_type, type) != 0 || strsep(&tail, " ") == NULL || tail == NULL || (option != NULL && !has_word(tail, option)))
 		return false;
-	decode(fields[3]);
-	decode(fields[4]);
-	*ret_root = fields[3];
-	*ret_point = fields[4];
+	decode(mount_root);
+	decode(point);
+	*ret_root = mount_root;
+	*ret_point = point;
 	return true;
 }
 
@@ -94,14 +97,15 @@ static void find_own(const char *own, const char *controller, char path[static P
 	}
 }
 
-/* The part of the own group's path that is under the mount. */
-static const char *below(const char *own, const char *root)
+/* Leaves that part of the own group's path that is under the mount. */
+static void cut_to_mount(char own[static PATH_SIZE], const char *root)
 {
 	size_t size = strcmp(root, "/") == 0 ? 0 : strlen(root);
 
-	if (strncmp(own, root, size) != 0 || (own[size] != '/' && own[size] != 0))
-		return "";
-	return strcmp(own + size, "/") == 0 ? "" : own + size;
+	if (strncmp(own, root, size) != 0 || (own[size] != '/' && own[size] != 0) || strcmp(own + size, "/") == 0)
+		own[0] = 0;
+	else
+		memmove(own, own + size, strlen(own + size) + 1);
 }
 
 static bool may_use(int group)
@@ -172,11 +176,12 @@ static int settle_in(const char *path, bool v2, bool is_own, struct mse_cgroup_t
 static int settle(struct attempt *attempt, const char *point, const char *under, bool v2, struct mse_cgroup_tree *ret_tree)
 {
 	mse_autofree char *path = NULL;
-	size_t length = strlen(point) + strlen(under);
 	struct mse_error_info err;
+	size_t length;
 
 	if (mse_format(&path, &attempt->tried, "%s%s", point, under) < 0)
 		return attempt->tried.code;
+	length = strlen(path);
 	for (size_t end = strlen(point); end <= length; end++) {
 		char kept = path[end];
 		int result;
@@ -203,8 +208,10 @@ static int find_hierarchy(struct attempt *attempt, bool v2, const char *controll
 		return mse_fail_nomem(&attempt->tried);
 	find_own(attempt->own, v2 ? "" : controller, own);
 	while ((line = strsep(&rest, "\n")) != NULL)
-		if (parse_mount(line, v2 ? "cgroup2" : "cgroup", v2 ? NULL : controller, &root, &point))
-			return settle(attempt, point, below(own, root), v2, ret_tree);
+		if (parse_mount(line, v2 ? "cgroup2" : "cgroup", v2 ? NULL : controller, &root, &point)) {
+			cut_to_mount(own, root);
+			return settle(attempt, point, own, v2, ret_tree);
+		}
 	return mse_fail(&attempt->tried, MSE_ERR_NOT_FOUND, v2 ? "no cgroup v2 is mounted" : "no cgroup v1 with the controller '%s' is mounted", controller);
 }
 
