@@ -3,6 +3,8 @@ import os
 import pwd
 import shutil
 import signal
+import socket
+import stat
 import subprocess
 import tempfile
 from pathlib import Path
@@ -10,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import mse
+from internet import NODE4, Internet
+from test_egress import PROBE, Probe, reached, refused
 
 USER = 54321
 AS_USER = {"user": USER, "group": USER, "extra_groups": []}
@@ -104,7 +108,37 @@ def test_an_ordinary_user_deploys_verifies_reads_logs_and_stops(owner, node):
     assert owner.mse("verify", app.url, "--allow-simulation", "--json").returncode == 0
     assert app.logs() is not None
     assert app.stop()["status"] == "stopped"
-    assert node.shim_of(app.id) is None
+    mse.wait_until(lambda: node.shim_of(app.id) is None, what="the shim's end")
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o600])
+def test_an_app_has_a_network_of_its_own_or_none(node, prefix, folder, mode):
+    """Tap devices are open to all where udev made their file, and to root alone where it did not."""
+    folder.chmod(0o755)
+    with Internet(folder):
+        mse.run(["mount", "-t", "tmpfs", "mse", "/dev/net"], check=True)
+        os.mknod("/dev/net/tun", stat.S_IFCHR, os.makedev(10, 200))
+        os.chmod("/dev/net/tun", mode)
+        own = UserNode(folder / "node", prefix)
+        own.config.write_text(own.config.read_text().replace(f"{own.folder}/data/images", f"{node.data}/images"))
+        own.start()
+        try:
+            owner = UserOwner(folder / "owner", own)
+            app = owner.deploy(owner.project("network", PROBE, extra='[network]\negress = ["api.test:443", "node.test:8888"]\n'))
+            app.__class__ = Probe
+            services = [socket.create_server(address) for address in (("127.0.0.1", 9999), (NODE4, 8888))]
+            for host, port in ("127.0.0.1", 9999), ("192.0.2.2", 9999), ("node.test", 8888), (NODE4, 8888), ("203.0.113.6", 443), ("169.254.169.254", 80):
+                assert refused(app.tcp(host, port)), host
+            for service in services:
+                service.close()
+            if mode == 0o666:
+                mse.wait_until(lambda: reached(app.tcp("api.test"), "203.0.113.5"), what="the connection")
+            else:
+                mse.wait_until(lambda: "offline" in [weakness["name"] for weakness in app.status()["weaker"]], what="the status")
+                assert refused(app.tcp("api.test")) and "/dev/net/tun" in (own.app_folder(app.id) / "shim.err").read_text()
+            app.stop()
+        finally:
+            own.destroy()
 
 
 def test_what_is_weaker_is_said_by_name(owner, node):
