@@ -174,6 +174,19 @@ static int open_images(struct mse_node *node, struct mse_error_info *err)
 	return node->images == NULL ? mse_fail_errno(err, "cannot find '%s'", path) : 0;
 }
 
+/* What a node finds in its folder of apps and does not know is left from a crash, and removed: so it must be that folder. `mse` keeps
+ * one of the same name for owners. */
+static int check_is_ours(const char *data, const char *db, struct mse_error_info *err)
+{
+	mse_autofree char *apps = NULL;
+	int result = mse_path_join(data, "apps", &apps, err);
+
+	if (result < 0 || mse_path_exists(db) || !mse_path_exists(apps))
+		return result;
+	return mse_fail(err, MSE_ERR_EXISTS, "the folder '%s' has 'apps' and no database of a node: give --data a folder that is empty or a node's own, or, if "
+		"the database was lost, move 'apps' away", data);
+}
+
 static int open_data(struct mse_node *node, const char *data, struct mse_error_info *err)
 {
 	mse_autofree char *lock = NULL;
@@ -185,6 +198,8 @@ static int open_data(struct mse_node *node, const char *data, struct mse_error_i
 	node->data = realpath(data, NULL);
 	if (node->data == NULL)
 		return mse_fail_errno(err, "cannot find '%s'", data);
+	if ((result = mse_node_db_path(node->data, &db, err)) < 0 || (result = check_is_ours(node->data, db, err)) < 0)
+		return result;
 	if (chmod(node->data, 0700) < 0)
 		return mse_fail_errno(err, "cannot keep others out of '%s'", data);
 	if ((result = mse_path_join(node->data, LOCK_FILE, &lock, err)) < 0)
@@ -192,7 +207,7 @@ static int open_data(struct mse_node *node, const char *data, struct mse_error_i
 	result = mse_file_lock(lock, &node->lock_fd, err);
 	if (result == MSE_ERR_EXISTS)
 		return mse_fail(err, MSE_ERR_EXISTS, "another msed uses the folder '%s'; every node needs one of its own", data);
-	if (result < 0 || (result = mse_node_db_path(node->data, &db, err)) < 0 || (result = mse_store_open(db, &node->store, err)) < 0)
+	if (result < 0 || (result = mse_store_open(db, &node->store, err)) < 0)
 		return result;
 	return make_folders(node, err);
 }

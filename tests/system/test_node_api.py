@@ -620,3 +620,12 @@ def test_building_needs_a_recipe_and_says_which_there_are(folder):
     assert result.returncode == 1 and "mse-flask" in result.stderr
     result = msed("image", "build", "mse-flask", "--include", "x;y", "--data", folder / "d")
     assert result.returncode == 1 and "not the name of a Debian package" in result.stderr
+
+
+def test_a_folder_that_is_no_nodes_is_left_alone(folder):
+    data = folder / "conf"
+    (data / "apps" / "kept").mkdir(parents=True)
+    result = mse.run([mse.BIN / "msed", "--data", data, "--listen", f"unix:{folder}/msed.sock"])
+    assert result.returncode == 1
+    assert "has 'apps' and no database of a node" in result.stderr
+    assert sorted(path.name for path in data.rglob("*")) == ["apps", "kept"]
