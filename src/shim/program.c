@@ -19,6 +19,8 @@
 #define PARKING_FD 64
 #define MAX_INPUT_SIZE 4096
 #define MAX_SAID 512
+/* Who has closed its output is about to end. */
+#define END_CHECK_US 200
 
 /* The program's standard input: a pipe that holds everything before anybody reads. */
 static int make_input(const struct mse_program *program, int *ret_fd, struct mse_error_info *err)
@@ -90,10 +92,12 @@ static _Noreturn void run_child(const struct mse_program *program, pid_t parent,
 	sigaction(SIGHUP, &ordinary, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if ((program->enter == NULL || program->enter(program->context, &err) == 0) && arrange_descriptors(program, input, output, &err) == 0 &&
-	    become_user(program, parent, &err) == 0) {
-		execve(program->argv[0], (char *const *)program->argv, no_environment);
-		mse_fail_errno(&err, "cannot run '%s'", program->argv[0]);
+	if ((program->enter == NULL || program->enter(program->context, &err) == 0) && arrange_descriptors(program, input, output, &err) == 0) {
+		output = STDERR_FILENO;
+		if (become_user(program, parent, &err) == 0) {
+			execve(program->argv[0], (char *const *)program->argv, no_environment);
+			mse_fail_errno(&err, "cannot run '%s'", program->argv[0]);
+		}
 	}
 	dprintf(output, "%s\n", err.message);
 	_exit(127);
@@ -123,10 +127,14 @@ int mse_program_start(const struct mse_program *program, pid_t *ret_pid, struct 
 	return start(program, program->messages < 0 ? STDERR_FILENO : program->messages, ret_pid, err);
 }
 
-/* Reads until the program and all that it started have closed their output. What is said first is kept as one line. */
-static int listen_to(int fd, uint64_t timeout_ms, char said[static MAX_SAID], const char *what, struct mse_error_info *err)
+static int fail_late(const char *what, struct mse_error_info *err)
 {
-	uint64_t deadline = mse_monotonic_ms() + timeout_ms;
+	return mse_fail(err, MSE_ERR_TIMEOUT, "%s did not end in time", what);
+}
+
+/* Reads until the program and all that it started have closed their output. What is said first is kept as one line. */
+static int listen_to(int fd, uint64_t deadline, char said[static MAX_SAID], const char *what, struct mse_error_info *err)
+{
 	size_t size = 0;
 
 	said[0] = 0;
@@ -137,7 +145,7 @@ static int listen_to(int fd, uint64_t timeout_ms, char said[static MAX_SAID], co
 		ssize_t got;
 
 		if (now >= deadline)
-			return mse_fail(err, MSE_ERR_TIMEOUT, "%s did not end within %llu s", what, (unsigned long long)timeout_ms / 1000);
+			return fail_late(what, err);
 		if (poll(&ready, 1, (int)(deadline - now)) <= 0)
 			continue;
 		got = read(fd, text, sizeof text);
@@ -151,8 +159,25 @@ static int listen_to(int fd, uint64_t timeout_ms, char said[static MAX_SAID], co
 	}
 }
 
+/* It may have closed its output and stayed. */
+static int await_end(pid_t pid, uint64_t deadline, const char *what, int *ret_status, struct mse_error_info *err)
+{
+	for (;;) {
+		pid_t ended = waitpid(pid, ret_status, WNOHANG);
+
+		if (ended == pid)
+			return 0;
+		if (ended < 0 && errno != EINTR)
+			return mse_fail_errno(err, "cannot wait for %s", what);
+		if (mse_monotonic_ms() >= deadline)
+			return fail_late(what, err);
+		usleep(END_CHECK_US);
+	}
+}
+
 int mse_program_run(const struct mse_program *program, uint64_t timeout_ms, struct mse_error_info *err)
 {
+	uint64_t deadline = mse_monotonic_ms() + timeout_ms;
 	mse_autoclose int output = -1;
 	mse_autoclose int theirs = -1;
 	char said[MAX_SAID];
@@ -166,13 +191,13 @@ int mse_program_run(const struct mse_program *program, uint64_t timeout_ms, stru
 	if ((result = start(program, theirs, &pid, err)) < 0)
 		return result;
 	mse_close(mse_steal_fd(&theirs));
-	if ((result = listen_to(output, timeout_ms, said, program->what, err)) < 0)
+	if ((result = listen_to(output, deadline, said, program->what, err)) < 0 ||
+	    (result = await_end(pid, deadline, program->what, &status, err)) < 0) {
 		kill(pid, SIGKILL);
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return mse_fail_errno(err, "cannot wait for %s", program->what);
-	if (result < 0)
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
 		return result;
+	}
 	if (WIFSIGNALED(status))
 		return mse_fail(err, MSE_ERR_IO, "%s was ended by signal %d", program->what, WTERMSIG(status));
 	if (WEXITSTATUS(status) != 0)
