@@ -14,8 +14,8 @@ from hostile_files import CHANGED, DEEDS, IRREGULAR
 from test_hostile_host import CODE, SERVES, UNTOUCHED, Lane, write_untouched
 
 STARTS = "starts"
-# A database that lost its place knows no apps; SQLite finds some changes and lives with others.
-DATABASE = {"": r"msed\.db", "emptied": STARTS, "gone": STARTS, "rolled back": STARTS, "another app's": STARTS,
+# Without a database the folder is no node's, and with an empty one it is a new node's; SQLite finds some changes and lives with others.
+DATABASE = {"": r"msed\.db", "emptied": STARTS, "gone": "no database of a node", "rolled back": STARTS, "another app's": STARTS,
             **{deed: rf"{STARTS}|msed\.db" for deed in ("one byte in the middle", "one byte at the tail", "cut in half", "cut at a block", "huge")}}
 # Keys, certificates and ids: nothing works without them, and none is made anew behind the operator's back but a certificate, which says what the old one said.
 IDENTITY = {"": "sim/"}
