@@ -101,7 +101,7 @@ static void add_devices(struct sandbox *box)
 		add(box, "--dev-bind", devices[i], devices[i], NULL);
 	for (size_t i = 0; i < sizeof links / sizeof links[0]; i++)
 		add(box, "--symlink", links[i][0], links[i][1], NULL);
-	add_tmpfs(box, "/dev/shm", 01777, at_least_minimum(box->inputs->manifest->memory / 8));
+	add(box, "--dir", "/dev/shm", NULL);
 	add(box, "--remount-ro", "/dev", NULL);
 }
 
@@ -150,8 +150,8 @@ static int gather(struct sandbox *box)
 	/* No process of bubblewrap's beside the enclave: it would have no filter, and the app, of the same user, could write its memory. */
 	add(box, "--as-pid-1", NULL);
 	add(box, "--ro-bind", MSE_SANDBOX_ROOT, "/", "--ro-bind", MSE_SANDBOX_MSE, "/mse", NULL);
-	add_volumes(box);
 	add_devices(box);
+	add_volumes(box);
 	add_proc(box);
 	/* What the app sees of an environment is the enclave's to say, which is measured. */
 	add(box, "--clearenv", "--chdir", "/", NULL);
@@ -273,6 +273,7 @@ static void set_volumes(struct sandbox *box)
 		/* Until $HOME is on disk, its limit is the smaller of storage and memory. */
 		{ MSE_ENCLAVE_HOME_DIR, "home", 0700, manifest->storage < quarter ? at_least_minimum(manifest->storage) : quarter },
 		{ MSE_ENCLAVE_APP_DIR, "app", 0755, half },
+		{ "/dev/shm", "shm", 01777, at_least_minimum(manifest->memory / 8) },
 	};
 
 	memcpy(box->volumes, volumes, sizeof volumes);

@@ -12,7 +12,7 @@ struct mse_sandbox_volume {
 	unsigned mode;
 	uint64_t size; /* bytes */
 };
-#define MSE_SANDBOX_VOLUMES 4
+#define MSE_SANDBOX_VOLUMES 5
 #define MSE_SANDBOX_HOSTNAME "mse"
 
 /* The staging folder: one that every system has; covered in the child's own mount namespace only. */
