@@ -22,6 +22,7 @@
 	BIT(CAP_KILL) |         /* and are ended */ \
 	BIT(CAP_SYS_PTRACE) |   /* what is left of a killed shim is known by its folder in /proc */ \
 	BIT(CAP_DAC_OVERRIDE) | /* every file of an image is read, whoever it belongs to */ \
+	BIT(CAP_NET_ADMIN) |    /* the filter of the listening socket, for which newer kernels ask for it (seen on 6.18) */ \
 	BIT(CAP_CHOWN) |        /* an app's folders are handed to its user */ \
 	BIT(CAP_MKNOD))         /* the device files of programs that get a /dev of their own */
 /* user_namespaces(7): a namespace with a root of its own can only be made below one that has this. */

@@ -1,13 +1,11 @@
 #include "shim/supervise.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +16,7 @@
 #include "shim/control_server.h"
 #include "shim/health.h"
 #include "shim/limits.h"
+#include "shim/listener.h"
 #include "shim/network.h"
 #include "shim/restarts.h"
 #include "shim/run.h"
@@ -25,8 +24,6 @@
 #include "shim/weaker.h"
 #include "tee/sim_pki.h"
 
-#define PORT_WAIT_MS 5000u
-#define PORT_RETRY_MS 50u
 #define PUBLISH_INTERVAL_MS 50u
 /* After so many changes in a row, which only a restless enclave brings about. */
 #define PUBLISH_BURST 40
@@ -395,38 +392,24 @@ static void on_child_signal(evutil_socket_t fd, short what, void *argument)
 	mse_run_reap(shim->run);
 }
 
-/* The previous shim's enclave may be about to let go of the port. */
-static int listen_at(uint16_t port, int *ret_fd, struct mse_error_info *err)
+static int open_listener(struct shim *shim, struct mse_error_info *err)
 {
-	const struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	mse_autoclose int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	uint64_t deadline = mse_monotonic_ms() + PORT_WAIT_MS;
-	const int on = 1;
+	bool one_way = false;
+	int result = mse_listener_open(shim->config->port, shim->config->uid != 0, &shim->listener, &one_way, err);
 
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0)
-		return mse_fail_errno(err, "cannot create the listening socket");
-	while (bind(fd, (const struct sockaddr *)&address, sizeof address) < 0) {
-		if (errno != EADDRINUSE || mse_monotonic_ms() > deadline)
-			return mse_fail_errno(err, "port %u of 127.0.0.1 cannot be had", port);
-		usleep(PORT_RETRY_MS * 1000);
-	}
-	if (listen(fd, SOMAXCONN) < 0)
-		return mse_fail_errno(err, "cannot listen at port %u of 127.0.0.1", port);
-	*ret_fd = mse_steal_fd(&fd);
-	return 0;
+	if (result == 0)
+		shim->status.weaker = one_way ? shim->status.weaker & ~(uint32_t)MSE_WEAKER_LISTENER : shim->status.weaker | MSE_WEAKER_LISTENER;
+	return result;
 }
 
 /* Its enclaves share the socket, one after the other, and the last one may have shut it down. */
 static int keep_listening(struct shim *shim, struct mse_error_info *err)
 {
-	socklen_t size = sizeof(int);
-	int listening = 0;
-
-	if (getsockopt(shim->listener, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening)
+	if (mse_listener_listens(shim->listener))
 		return 0;
 	mse_log("the enclave has shut the listening socket down; it is made anew");
 	mse_close(mse_steal_fd(&shim->listener));
-	return listen_at(shim->config->port, &shim->listener, err);
+	return open_listener(shim, err);
 }
 
 static void on_restart(evutil_socket_t fd, short what, void *argument)
@@ -521,7 +504,7 @@ static int prepare(struct shim *shim, struct mse_error_info *err)
 	    (result = mse_health_new(shim->base, config->port, manifest->tls_names[0], manifest->healthcheck_endpoint, on_healthy, shim, &shim->health,
 		     err)) < 0)
 		return result;
-	return listen_at(config->port, &shim->listener, err);
+	return open_listener(shim, err);
 }
 
 static void begin(struct shim *shim, const struct mse_shim_status *last)

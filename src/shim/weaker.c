@@ -10,6 +10,7 @@ static const struct {
 	{ "home", "$HOME is in memory: smaller than the plan says, counted as the app's memory, and gone when the enclave is started again" },
 	{ "limits", "no limits of memory, CPU and processes: this app can starve others on the machine, and they can starve it" },
 	{ "offline", "no outgoing connections: this node cannot give the app the network that its manifest allows" },
+	{ "listener", "users' connections can be turned round: with one, the app can connect from the node, whatever its egress says" },
 };
 
 const char *mse_weaker_name(unsigned index)

@@ -12,8 +12,9 @@ enum mse_weaker {
 	MSE_WEAKER_HOME = 1 << 1,    /* $HOME is in memory */
 	MSE_WEAKER_LIMITS = 1 << 2,  /* no limits of memory, CPU and processes */
 	MSE_WEAKER_OFFLINE = 1 << 3, /* no outgoing connections, although the manifest allows them */
+	MSE_WEAKER_LISTENER = 1 << 4, /* connections of users can be turned round */
 };
-#define MSE_WEAKER_COUNT 4
+#define MSE_WEAKER_COUNT 5
 /* All names, a space between them. */
 #define MSE_WEAKER_TEXT_SIZE 128
 

@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 # Of 100, as systemd-analyze weighs them; what is not set, and why, is in the units.
-MAX_EXPOSURE = {"system": 51, "user": 76}
+MAX_EXPOSURE = {"system": 52, "user": 76}
 
 
 def settings(text):

@@ -81,7 +81,7 @@ static void a_shim_of_root_can_do_its_work(void **state)
 
 static int try_capabilities_of_a_shim(void)
 {
-	static const int lost[] = { CAP_SYS_MODULE, CAP_SYS_RAWIO, CAP_SYS_BOOT, CAP_SYS_TIME, CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_NET_RAW, CAP_SETPCAP,
+	static const int lost[] = { CAP_SYS_MODULE, CAP_SYS_RAWIO, CAP_SYS_BOOT, CAP_SYS_TIME, CAP_BPF, CAP_PERFMON, CAP_NET_RAW, CAP_SETPCAP,
 		CAP_LINUX_IMMUTABLE, CAP_DAC_READ_SEARCH, CAP_MAC_ADMIN, CAP_AUDIT_CONTROL, CAP_SYSLOG, CAP_SYS_CHROOT };
 
 	for (size_t i = 0; i < sizeof lost / sizeof lost[0]; i++)
