@@ -5,7 +5,7 @@ from attack import application, attempt
 
 TITLE = "the host's devices (/dev/mem, /dev/kmsg, disks, loop devices, fuse, kvm, tun, input)"
 WALL = "a /dev of the sandbox's own with nothing but null, zero, full, random, urandom"
-SECOND = "Landlock; the app's host uid owns no device"
+SECOND = "the app's host uid owns no device; Landlock lets no device take requests"
 HOSTS = ("mem", "kmem", "port", "kmsg", "vda", "sda", "loop-control", "loop0", "fuse", "kvm", "net/tun", "vhost-net", "mapper/control", "cuse", "uinput",
          "hwrng", "cpu/0/msr", "btrfs-control", "autofs", "console", "tty0", "tty1", "ttyS0", "vsock", "ppp", "snapshot", "watchdog", "userfaultfd")
 

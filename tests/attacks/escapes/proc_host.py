@@ -5,7 +5,7 @@ from attack import application, attempt, given
 
 TITLE = "what /proc tells of the host (kcore, kallsyms, keys, kmsg, timer_list, modules, mountinfo)"
 WALL = "covered in the sandbox's /proc, or empty without a capability"
-SECOND = "pid namespace; Landlock"
+SECOND = "pid namespace; the app's host uid and its want of capabilities"
 PATHS = ("/proc/kcore", "/proc/kmsg", "/proc/kallsyms", "/proc/keys", "/proc/key-users", "/proc/timer_list", "/proc/sched_debug", "/proc/modules",
          "/proc/iomem", "/proc/ioports", "/proc/config.gz", "/proc/slabinfo", "/proc/vmallocinfo", "/proc/pagetypeinfo", "/proc/1/root/etc/shadow",
          "/proc/kpageflags", "/proc/kpagecount", "/proc/self/pagemap_of_others", "/proc/latency_stats", "/proc/cmdline", "/proc/partitions", "/proc/diskstats")

@@ -5,7 +5,7 @@ from attack import application, attempt
 
 TITLE = "the kernel's settings (/proc/sys, /proc/sysrq-trigger, /sys)"
 WALL = "/proc/sys is covered or read-only, there is no /sys"
-SECOND = "the files belong to the host's root; Landlock"
+SECOND = "the files belong to the host's root"
 PATHS = ("/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/kernel/hotplug", "/proc/sys/fs/binfmt_misc/register",
          "/proc/sys/kernel/hostname", "/proc/sys/vm/overcommit_memory", "/proc/sys/kernel/randomize_va_space", "/proc/sysrq-trigger",
          "/proc/sys/net/ipv4/ip_forward", "/sys/kernel/uevent_helper", "/sys/kernel/mm/transparent_hugepage/enabled", "/proc/acpi/wakeup",

@@ -5,7 +5,7 @@ from attack import application, attempt
 
 TITLE = "change the program, the manifest, the bundle or the image"
 WALL = "all are mounted read-only"
-SECOND = "Landlock; the files belong to nobody in the sandbox; every digest is checked before each start"
+SECOND = "the files belong to nobody in the sandbox; every digest is checked before each start"
 
 
 def write(path):

@@ -5,7 +5,7 @@ from attack import application, attempt, given
 
 TITLE = "the host's files (paths, symbolic links, hard links)"
 WALL = "pivot_root into a root that has the image and nothing of the host's"
-SECOND = "Landlock; another host uid"
+SECOND = "another host uid"
 HOME = "/root" if "MODULE_PATH" in os.environ else "/tmp"
 
 
