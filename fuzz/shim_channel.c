@@ -52,6 +52,15 @@ static void on_metrics(void *context, const struct mse_shim_metrics *metrics)
 	(void)metrics;
 }
 
+static void on_open_storage(void *context, bool fresh, const uint8_t key[static MSE_STORAGE_KEY_SIZE])
+{
+	struct ended *ended = context;
+
+	/* Now, or never. */
+	if (key[0] != 0)
+		mse_channel_server_storage(ended->server, fresh);
+}
+
 static void on_closed(void *context, const char *fault)
 {
 	struct ended *ended = context;
@@ -63,7 +72,7 @@ static void on_closed(void *context, const char *fault)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct mse_channel_events events = { on_status, on_metrics, on_closed };
+	static const struct mse_channel_events events = { on_status, on_metrics, on_open_storage, on_closed };
 	struct ended ended = { event_base_new(), NULL };
 	size_t piece = size == 0 ? 1 : 1u + data[0];
 	int pair[2];

@@ -159,7 +159,7 @@ static int take_plan(struct reading *reading, const struct mse_toml_value *table
 	if (result == 0)
 		result = mse_toml_number(table, "cpus", required, 0.01, 4096, prefix, reading->name, &cpus, err);
 	if (result == 0)
-		result = mse_toml_integer(table, "storage_mib", required, 1, 64 * 1024 * 1024, prefix, reading->name, &storage, err);
+		result = mse_toml_integer(table, "storage_mib", required, 16, 64 * 1024 * 1024, prefix, reading->name, &storage, err);
 	if (result == 0)
 		result = mse_toml_integer(table, "threads", required, 1, 1024, prefix, reading->name, &threads, err);
 	if (result == 0)

@@ -19,12 +19,21 @@
 #define DRAIN_MS 3000
 #define OLDEST_MINOR 11
 
+/* A restart finds them where they were, and perhaps no room to write them again. */
+static bool secrets_are_there(const struct mse_secret *secrets)
+{
+	mse_cleanup(mse_secret_freep) struct mse_secret *there = NULL;
+
+	return mse_file_read_secret(SECRETS_PATH, mse_secret_size(secrets), &there, NULL) == 0 && mse_secret_size(there) == mse_secret_size(secrets) &&
+	       mse_equal(mse_secret_view(there), mse_secret_view(secrets), mse_secret_size(secrets));
+}
+
 static int write_secrets(const struct mse_secret *secrets, struct mse_error_info *err)
 {
 	mse_autoclose int fd = -1;
 	int result = mse_dir_make(SECRETS_DIR, 0700, err);
 
-	if (result < 0 || secrets == NULL)
+	if (result < 0 || secrets == NULL || secrets_are_there(secrets))
 		return result;
 	fd = open(SECRETS_PATH, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)

@@ -85,6 +85,11 @@ int mse_provision_accept(struct mse_enclave *enclave, const struct mse_buffer *b
 /* Opens the bundle into the application's folder with the state's code key, and checks it against the commitment. */
 int mse_provision_open_bundle(struct mse_enclave *enclave, const struct mse_secret *code_key, struct mse_error_info *err);
 
+/* storage.c: asks for $HOME, encrypted with the state's key: a fresh one, or the one that an earlier start had. */
+int mse_enclave_storage_open(struct mse_enclave *enclave, struct mse_error_info *err);
+/* Waits until it is there. Otherwise the shim has been told that this enclave cannot go on. */
+int mse_enclave_storage_await(struct mse_enclave *enclave, struct mse_error_info *err);
+
 /* app.c: makes the environment anew, of a fixed table and the manifest's image.env; nothing that this process was started with is left in it.
  * To be called before any thread is started. */
 int mse_app_set_environment(const struct mse_manifest *manifest, struct mse_error_info *err);

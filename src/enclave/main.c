@@ -185,7 +185,8 @@ static int start(struct mse_enclave *enclave, struct mse_error_info *err)
 	pthread_cond_init(&enclave->phase_changed, NULL);
 	if ((result = read_manifest(enclave, err)) < 0 || (result = mse_app_set_environment(enclave->manifest, err)) < 0 ||
 	    (result = mse_channel_client_new(MSE_ENCLAVE_CHANNEL_FD, on_stop, enclave, &enclave->channel, err)) < 0 ||
-	    (result = obtain_state(enclave, err)) < 0 || (result = mse_log_pump_start(enclave, err)) < 0 ||
+	    (result = obtain_state(enclave, err)) < 0 || (result = mse_enclave_storage_open(enclave, err)) < 0 ||
+	    (result = mse_log_pump_start(enclave, err)) < 0 ||
 	    (result = mse_enclave_watch_expiry(enclave, err)) < 0)
 		return result;
 	tell_walls(enclave);
@@ -206,6 +207,9 @@ static enum mse_enclave_status run(struct mse_enclave *enclave)
 	} else if (mse_provision_open_bundle(enclave, enclave->state.code_key, &err) < 0) {
 		mse_enclave_log(enclave, "%s", err.message);
 		return MSE_ENCLAVE_BUNDLE_REFUSED;
+	} else if (mse_enclave_storage_await(enclave, &err) < 0) {
+		mse_enclave_log(enclave, "%s", err.message);
+		return MSE_ENCLAVE_STORAGE_REFUSED;
 	}
 	if (mse_enclave_phase(enclave) == MSE_PHASE_STOPPING)
 		return MSE_ENCLAVE_STOPPED;

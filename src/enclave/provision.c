@@ -180,7 +180,8 @@ int mse_provision_accept(struct mse_enclave *enclave, const struct mse_buffer *b
 	}
 	enclave->state.code_key = provision.code_key;
 	enclave->state.app_secrets = provision.app_secrets;
-	if ((result = save_state(enclave, err)) == 0)
+	/* What is sealed has its storage: a restart finds both, or neither. */
+	if ((result = mse_enclave_storage_await(enclave, err)) == 0 && (result = save_state(enclave, err)) == 0)
 		result = make_receipt(enclave, body, ret_receipt, err);
 	if (result < 0) {
 		enclave->state.code_key = NULL;

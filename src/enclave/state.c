@@ -7,7 +7,7 @@
 #include "ratls/certificate.h"
 #include "tee/channel.h"
 
-#define STATE_VERSION 1
+#define STATE_VERSION 2
 
 /* The parts of a sealed state, each with its size as 32 bits big-endian before it, in this order. */
 enum part {
@@ -17,6 +17,7 @@ enum part {
 	PART_CERTIFICATE,
 	PART_BOX_KEY,
 	PART_IDENTITY_SEED,
+	PART_STORAGE_KEY,
 	PART_CODE_KEY,
 	PART_HAS_SECRETS,
 	PART_SECRETS,
@@ -29,7 +30,8 @@ int mse_enclave_state_generate(struct mse_enclave_state *ret_state, struct mse_e
 
 	memset(ret_state, 0, sizeof *ret_state);
 	if ((result = mse_tls_key_generate(&ret_state->tls_key, err)) < 0 || (result = mse_box_key_generate(&ret_state->box, err)) < 0 ||
-	    (result = mse_sign_key_generate(&ret_state->identity, err)) < 0)
+	    (result = mse_sign_key_generate(&ret_state->identity, err)) < 0 ||
+	    (result = mse_secret_random(MSE_STORAGE_KEY_SIZE, &ret_state->storage_key, err)) < 0)
 		mse_enclave_state_clear(ret_state);
 	return result;
 }
@@ -40,6 +42,7 @@ void mse_enclave_state_clear(struct mse_enclave_state *state)
 	X509_free(state->certificate);
 	mse_box_key_clear(&state->box);
 	mse_sign_key_clear(&state->identity);
+	mse_secret_free(state->storage_key);
 	mse_secret_free(state->code_key);
 	mse_secret_free(state->app_secrets);
 	memset(state, 0, sizeof *state);
@@ -76,6 +79,7 @@ int mse_enclave_state_seal(const struct mse_enclave_state *state, const struct m
 	parts[PART_CERTIFICATE] = mse_view_of(certificate, certificate_size);
 	parts[PART_BOX_KEY] = mse_view_of(mse_secret_view(state->box.secret), mse_secret_size(state->box.secret));
 	parts[PART_IDENTITY_SEED] = mse_view_of(mse_sign_key_seed(&state->identity), 32);
+	parts[PART_STORAGE_KEY] = mse_view_of(mse_secret_view(state->storage_key), mse_secret_size(state->storage_key));
 	parts[PART_CODE_KEY] = mse_view_of(mse_secret_view(state->code_key), mse_secret_size(state->code_key));
 	parts[PART_HAS_SECRETS] = mse_view_of(&has_secrets, 1);
 	if (has_secrets)
@@ -102,13 +106,14 @@ static int read_parts(struct mse_view parts[static PART_COUNT], struct mse_encla
 	int result;
 
 	if (parts[PART_COUNTER].size != 8 || parts[PART_BOX_KEY].size != 32 || parts[PART_IDENTITY_SEED].size != 32 ||
-	    parts[PART_CODE_KEY].size != MSE_BUNDLE_KEY_SIZE || parts[PART_HAS_SECRETS].size != 1)
+	    parts[PART_STORAGE_KEY].size != MSE_STORAGE_KEY_SIZE || parts[PART_CODE_KEY].size != MSE_BUNDLE_KEY_SIZE || parts[PART_HAS_SECRETS].size != 1)
 		return mse_fail(err, MSE_ERR_INPUT, "the sealed state has parts of wrong sizes");
 	mse_view_be64(&parts[PART_COUNTER], &state->update_counter);
 	if ((result = mse_tls_key_from_der(parts[PART_TLS_KEY].data, parts[PART_TLS_KEY].size, &state->tls_key, err)) < 0 ||
 	    (result = mse_certificate_from_der(parts[PART_CERTIFICATE].data, parts[PART_CERTIFICATE].size, &state->certificate, err)) < 0 ||
 	    (result = mse_box_key_from_secret(parts[PART_BOX_KEY].data, &state->box, err)) < 0 ||
 	    (result = mse_sign_key_from_seed(parts[PART_IDENTITY_SEED].data, &state->identity, err)) < 0 ||
+	    (result = mse_secret_copy(parts[PART_STORAGE_KEY].data, parts[PART_STORAGE_KEY].size, &state->storage_key, err)) < 0 ||
 	    (result = mse_secret_copy(parts[PART_CODE_KEY].data, parts[PART_CODE_KEY].size, &state->code_key, err)) < 0)
 		return result;
 	if (parts[PART_HAS_SECRETS].data[0] == 0)

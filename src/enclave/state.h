@@ -14,6 +14,7 @@ struct mse_enclave_state {
 	struct mse_box_key box;
 	struct mse_sign_key identity;
 	uint64_t update_counter;
+	struct mse_secret *storage_key; /* of $HOME */
 	/* Once provisioned; NULL before. */
 	struct mse_secret *code_key;
 	struct mse_secret *app_secrets; /* NULL also where the owner sent none */

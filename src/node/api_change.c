@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,11 +19,15 @@
 #include "node/supervisor.h"
 #include "ratls/certificate.h"
 #include "shim/config.h"
+#include "shim/weaker.h"
 
 #define UPLOAD_BLOCK ((size_t)256 * 1024)
 /* The owner's clock may be a little ahead of ours. */
 #define EXPIRY_GRACE_SECONDS 60
 #define PORT_WAIT_MS 3000u
+/* Of the disk, for the node itself: logs, databases, bundles. */
+#define SPARE_DISK_SIZE ((uint64_t)256 * 1024 * 1024)
+#define MIB ((uint64_t)1024 * 1024)
 /* An app does not outlive its certificate. */
 #define MAX_LIFETIME_SECONDS ((int64_t)MSE_CERTIFICATE_MAX_DAYS * 24 * 3600)
 
@@ -245,6 +250,27 @@ static int check_limits(struct deployment *deployment, struct mse_error_info *er
 	return 0;
 }
 
+/* Each app has room on the disk for all of its storage, from its start on: what is free now is nobody's. */
+static int check_disk(struct deployment *deployment, struct mse_error_info *err)
+{
+	const struct mse_node *node = deployment->call->node;
+	uint64_t needed = mse_shim_storage_disk_size(deployment->manifest->storage) + SPARE_DISK_SIZE, free_size;
+	struct statvfs status;
+
+	if (node->weaker & MSE_WEAKER_HOME)
+		return 0;
+	if (statvfs(node->apps, &status) < 0)
+		return mse_fail_errno(err, "cannot examine the disk of '%s'", node->apps);
+	free_size = (uint64_t)status.f_bavail * status.f_frsize;
+	if (deployment->old != NULL)
+		free_size += mse_shim_storage_disk_size(deployment->old->storage);
+	if (free_size >= needed)
+		return 0;
+	return mse_api_refuse(deployment->call, 429, err, MSE_ERR_LIMIT, "this node's disk has no room for the storage of the plan '%s': it needs %llu MiB, %llu MiB "
+		"are free; stop an app, or use a plan with less storage", deployment->plan_name, (unsigned long long)(needed / MIB),
+		(unsigned long long)(free_size / MIB));
+}
+
 static int check_names(struct deployment *deployment, struct mse_error_info *err)
 {
 	const struct mse_manifest *manifest = deployment->manifest;
@@ -448,7 +474,8 @@ static int deploy_claimed(struct deployment *deployment, struct mse_error_info *
 	int result;
 
 	if ((result = check_instance(deployment, err)) < 0 || (result = check_replaced(deployment, err)) < 0 ||
-	    (result = check_quota(deployment, err)) < 0 || (result = check_limits(deployment, err)) < 0 || (result = check_names(deployment, err)) < 0 ||
+	    (result = check_quota(deployment, err)) < 0 || (result = check_limits(deployment, err)) < 0 ||
+	    (result = check_disk(deployment, err)) < 0 || (result = check_names(deployment, err)) < 0 ||
 	    (result = mse_runtime_check(node->runtime, deployment->manifest, err)) < 0 ||
 	    (result = mse_image_store_lock(node->images, false, &images_fd, err)) < 0 || (result = check_image(deployment, err)) < 0 ||
 	    (result = check_bundle(deployment, err)) < 0 || (result = fill_app(deployment, err)) < 0 || (result = make_draft(deployment, err)) < 0)

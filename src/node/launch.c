@@ -153,6 +153,14 @@ static int remove_file(const char *app_dir, const char *name, struct mse_error_i
 	return mse_tree_remove(path, err);
 }
 
+static int remove_storage(const char *app_dir, struct mse_error_info *err)
+{
+	mse_autofree char *path = NULL;
+	int result = mse_path_join(app_dir, MSE_SHIM_STORAGE_DIR, &path, err);
+
+	return result < 0 ? result : mse_tree_remove(path, err);
+}
+
 int mse_app_bury(struct mse_node *node, const struct mse_app *app, const char *reason, struct mse_error_info *err)
 {
 	struct mse_shim_status status = { .state = MSE_SHIM_STOPPED, .final = true, .provisioned = app->provisioned, .restarts = app->restarts,
@@ -176,6 +184,7 @@ int mse_app_bury(struct mse_node *node, const struct mse_app *app, const char *r
 		/* Without its configuration, a shim that was started and is not yet so far as to hold the lock ends at once. */
 		if (result < 0 || (result = remove_file(app_dir, MSE_SHIM_CONFIG_FILE, err)) < 0 ||
 		    (result = remove_file(app_dir, MSE_SHIM_SEALED_FILE, err)) < 0 ||
+		    (result = remove_storage(app_dir, err)) < 0 || (result = remove_file(app_dir, MSE_SHIM_STORAGE_LOCK, err)) < 0 ||
 		    (result = remove_file(app_dir, MSE_SHIM_BUNDLE_FILE, err)) < 0 || (result = remove_file(app_dir, MSE_SHIM_CONTROL_SOCKET, err)) < 0)
 			return result;
 		/* What the shim has said at its end is truer than what we were about to say. */

@@ -232,8 +232,8 @@ int mse_node_open(const char *data, const struct mse_node_config *config, struct
 	if (node == NULL)
 		return mse_fail_nomem(err);
 	node->lock_fd = -1;
-	/* This release has nothing better for anybody yet, and root alone can give apps users of their own. */
-	node->weaker = MSE_WEAKER_HOME | (geteuid() != 0 ? MSE_WEAKER_USER : 0);
+	/* Users of their own, and storage on disk, only root can give to apps. */
+	node->weaker = geteuid() != 0 ? MSE_WEAKER_USER | MSE_WEAKER_HOME : 0;
 	node->config = config;
 	node->claims = claims_new();
 	if (node->claims == NULL)

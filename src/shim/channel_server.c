@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "base/view.h"
 #include "shim/config.h"
@@ -46,6 +47,13 @@ struct mse_channel_server {
 	void *context;
 	pid_t peer;
 	bool started;
+	enum {
+		STORAGE_NOT_WANTED,
+		STORAGE_OPENING,
+		STORAGE_THERE,
+		STORAGE_REFUSED,
+	} storage;
+	bool storage_awaited; /* a question about it is still to be answered */
 };
 
 /* What each kind of frame may carry. */
@@ -62,10 +70,13 @@ static const struct frame_rule {
 	{ MSE_FRAME_LOG, 1, MSE_LOG_RECORD_MAX_SIZE },
 	{ MSE_FRAME_STATUS, 1, 1 },
 	{ MSE_FRAME_METRICS, METRICS_SIZE, METRICS_SIZE },
+	{ MSE_FRAME_OPEN_STORAGE, 1 + MSE_STORAGE_KEY_SIZE, 1 + MSE_STORAGE_KEY_SIZE },
+	{ MSE_FRAME_AWAIT_STORAGE, 0, 0 },
 };
 
 static const char fault_frame[] = "a frame of an unknown kind or of a wrong size";
 static const char fault_status[] = "a status that does not exist";
+static const char fault_storage[] = "storage is asked for once, as a fresh one or not";
 static const char fault_socket[] = "the channel failed";
 
 void mse_channel_services_init(struct mse_channel_services *services)
@@ -226,6 +237,48 @@ static void take_metrics(struct mse_channel_server *server, struct mse_view payl
 }
 
 /* Returns a fault, or NULL. */
+static const char *open_storage(struct mse_channel_server *server, struct mse_view payload)
+{
+	uint8_t key[MSE_STORAGE_KEY_SIZE];
+	uint8_t fresh = payload.data[0];
+
+	if (server->storage != STORAGE_NOT_WANTED || fresh > 1)
+		return fault_storage;
+	memcpy(key, payload.data + 1, sizeof key);
+	/* The frame lies in our own buffer. */
+	mse_wipe((uint8_t *)payload.data + 1, sizeof key);
+	server->storage = STORAGE_OPENING;
+	server->events->open_storage(server->context, fresh == 1, key);
+	mse_wipe(key, sizeof key);
+	return NULL;
+}
+
+static int answer_storage(struct mse_channel_server *server, struct mse_error_info *err)
+{
+	switch (server->storage) {
+	case STORAGE_NOT_WANTED:
+		return refuse(server, "no storage was asked for", err);
+	case STORAGE_OPENING:
+		server->storage_awaited = true;
+		return 0;
+	case STORAGE_THERE:
+		return reply(server, MSE_FRAME_ANSWER, NULL, 0, err);
+	case STORAGE_REFUSED:
+		return refuse(server, "there is no storage", err);
+	}
+	return mse_fail(err, MSE_ERR_INTERNAL, "a state of storage that does not exist");
+}
+
+void mse_channel_server_storage(struct mse_channel_server *server, bool there)
+{
+	server->storage = there ? STORAGE_THERE : STORAGE_REFUSED;
+	/* A channel that cannot be written to tells of its end when it is read. */
+	if (server->storage_awaited && answer_storage(server, NULL) == 0)
+		(void)flush(server);
+	server->storage_awaited = false;
+}
+
+/* Returns a fault, or NULL. */
 static const char *handle(struct mse_channel_server *server, enum mse_frame_type type, struct mse_view payload)
 {
 	int result = 0;
@@ -259,6 +312,11 @@ static const char *handle(struct mse_channel_server *server, enum mse_frame_type
 		break;
 	case MSE_FRAME_METRICS:
 		take_metrics(server, payload);
+		break;
+	case MSE_FRAME_OPEN_STORAGE:
+		return open_storage(server, payload);
+	case MSE_FRAME_AWAIT_STORAGE:
+		result = answer_storage(server, NULL);
 		break;
 	case MSE_FRAME_ANSWER:
 	case MSE_FRAME_REFUSED:

@@ -38,6 +38,8 @@ void mse_channel_services_init(struct mse_channel_services *services);
 struct mse_channel_events {
 	void (*status)(void *context, enum mse_enclave_status status);
 	void (*metrics)(void *context, const struct mse_shim_metrics *metrics);
+	/* To be answered by mse_channel_server_storage(), now or later; at most once. */
+	void (*open_storage)(void *context, bool fresh, const uint8_t key[static MSE_STORAGE_KEY_SIZE]);
 	void (*closed)(void *context, const char *fault);
 };
 
@@ -51,6 +53,9 @@ MSE_DEFINE_CLEANUP(struct mse_channel_server, mse_channel_server_free)
 
 /* Tells the enclave to stop, behind what is on its way. */
 int mse_channel_server_stop(struct mse_channel_server *server, struct mse_error_info *err);
+
+/* $HOME is there, or is not going to be. */
+void mse_channel_server_storage(struct mse_channel_server *server, bool there);
 
 /* The process that sends, as the kernel says; 0 before its first frame. */
 pid_t mse_channel_server_peer(const struct mse_channel_server *server);

@@ -6,6 +6,11 @@
 #include "base/text.h"
 #include "shim/restarts.h"
 
+/* gocryptfs: each block of plaintext becomes nonce, ciphertext and tag; a header comes first. */
+#define STORAGE_BLOCK_SIZE ((uint64_t)4096)
+#define STORAGE_BLOCK_OVERHEAD ((uint64_t)32)
+#define STORAGE_HEADER_SIZE ((uint64_t)18)
+
 #define VERSION 1
 
 static const char *const members[] = { "version", "instance_id", "image", "image_cache", "program", "lib_dir", "sim_dir", "uid", "gid", "port",
@@ -201,4 +206,14 @@ int mse_shim_config_write(const char *path, const struct mse_shim_config *config
 	if (result < 0 || (result = check(root, path, &as_read, err)) < 0)
 		return result;
 	return mse_json_write(path, root, 0600, err);
+}
+
+uint64_t mse_shim_storage_size(uint64_t storage)
+{
+	return storage < MSE_SHIM_STORAGE_MIN_SIZE ? MSE_SHIM_STORAGE_MIN_SIZE : storage - storage % STORAGE_BLOCK_SIZE;
+}
+
+uint64_t mse_shim_storage_disk_size(uint64_t storage)
+{
+	return STORAGE_HEADER_SIZE + mse_shim_storage_size(storage) / STORAGE_BLOCK_SIZE * (STORAGE_BLOCK_SIZE + STORAGE_BLOCK_OVERHEAD);
 }

@@ -24,6 +24,8 @@
 #define MSE_SHIM_SIGNATURE_FILE "manifest.sig"
 #define MSE_SHIM_BUNDLE_FILE "bundle"      /* removed when the app stops */
 #define MSE_SHIM_SEALED_FILE "sealed"      /* the enclave's sealed state; removed when the app stops */
+#define MSE_SHIM_STORAGE_DIR "storage"     /* of the encrypted file, and where $HOME is mounted (shim/storage.h); removed when the app stops */
+#define MSE_SHIM_STORAGE_LOCK "storage.lock" /* locked while anything uses that file; removed when the app stops */
 #define MSE_SHIM_LOG_FILE "log"            /* shim/log_file.h */
 #define MSE_SHIM_STATUS_FILE "status.json" /* shim/control.h */
 #define MSE_SHIM_CONTROL_SOCKET "control.sock"
@@ -36,6 +38,12 @@
 #define MSE_SHIM_MAX_DENIED ((size_t)256)
 #define MSE_SHIM_RESTART_DEFAULT_FAILURES 10
 #define MSE_SHIM_RESTART_DEFAULT_SECONDS 60
+
+/* The disk that an app's $HOME is on: for a plan's storage whole blocks, at least what an ext4 needs to be of use. And what it takes of
+ * the node's own disk, encrypted: all of it from the app's start on. */
+#define MSE_SHIM_STORAGE_MIN_SIZE ((uint64_t)16 * 1024 * 1024)
+uint64_t mse_shim_storage_size(uint64_t storage);
+uint64_t mse_shim_storage_disk_size(uint64_t storage);
 
 /* All strings are owned by the config. */
 struct mse_shim_config {

@@ -165,6 +165,18 @@ void mse_run_stop(struct mse_run *run)
 		kill_later(run, GRACE_MS);
 }
 
+void mse_run_kill(struct mse_run *run)
+{
+	if (mse_run_is_active(run))
+		kill_now(run);
+}
+
+void mse_run_storage(struct mse_run *run, bool there)
+{
+	if (run->channel != NULL)
+		mse_channel_server_storage(run->channel, there);
+}
+
 void mse_run_reap(struct mse_run *run)
 {
 	int status;
@@ -211,6 +223,13 @@ static void on_metrics(void *context, const struct mse_shim_metrics *metrics)
 	run->setting.events->metrics(run->setting.context, metrics);
 }
 
+static void on_open_storage(void *context, bool fresh, const uint8_t key[static MSE_STORAGE_KEY_SIZE])
+{
+	const struct mse_run *run = context;
+
+	run->setting.events->open_storage(run->setting.context, fresh, key);
+}
+
 static void on_channel_closed(void *context, const char *fault)
 {
 	struct mse_run *run = context;
@@ -226,7 +245,8 @@ static void on_channel_closed(void *context, const char *fault)
 	check_ended(run);
 }
 
-static const struct mse_channel_events channel_events = { .status = on_status, .metrics = on_metrics, .closed = on_channel_closed };
+static const struct mse_channel_events channel_events = { .status = on_status, .metrics = on_metrics, .open_storage = on_open_storage,
+	.closed = on_channel_closed };
 
 /* ---- the start ---- */
 

@@ -17,6 +17,8 @@ struct mse_run_events {
 	/* What the enclave says of itself, failures excepted: those are told at its end. */
 	void (*status)(void *context, enum mse_enclave_status status);
 	void (*metrics)(void *context, const struct mse_shim_metrics *metrics);
+	/* It asks for its $HOME, once: to be answered by mse_run_storage(). */
+	void (*open_storage)(void *context, bool fresh, const uint8_t key[static MSE_STORAGE_KEY_SIZE]);
 	/* Neither the process nor its channel is there any more; another may be started. failure: what it told, or 0. */
 	void (*ended)(void *context, enum mse_enclave_status failure);
 };
@@ -43,6 +45,10 @@ MSE_DEFINE_CLEANUP(struct mse_run, mse_run_free)
 int mse_run_start(struct mse_run *run, const struct mse_shim_inputs *inputs, const struct mse_network *network, const struct mse_cgroup *group, int listener, struct mse_error_info *err);
 /* Asks it to end, and kills it when it takes too long, or has never said a word. */
 void mse_run_stop(struct mse_run *run);
+/* Kills it. */
+void mse_run_kill(struct mse_run *run);
+/* $HOME is there, or is not going to be; to be called at any time. */
+void mse_run_storage(struct mse_run *run, bool there);
 /* To be called at each SIGCHLD. */
 void mse_run_reap(struct mse_run *run);
 

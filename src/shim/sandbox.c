@@ -81,6 +81,7 @@ static void add_volumes(struct sandbox *box)
 		if (box->result == 0 && (box->result = mse_path_join(MSE_SANDBOX_STAGING, volume->name, &source, box->err)) == 0)
 			add(box, "--bind", source, volume->path, NULL);
 	}
+	add(box, "--bind", MSE_SANDBOX_HOME, MSE_ENCLAVE_HOME_DIR, NULL);
 }
 
 static uint64_t at_least_minimum(uint64_t size)
@@ -270,8 +271,6 @@ static void set_volumes(struct sandbox *box)
 	const struct mse_sandbox_volume volumes[MSE_SANDBOX_VOLUMES] = {
 		{ "/run", "run", 0755, RUN_SIZE },
 		{ MSE_ENCLAVE_TMP_DIR, "tmp", 01777, quarter },
-		/* Until $HOME is on disk, its limit is the smaller of storage and memory. */
-		{ MSE_ENCLAVE_HOME_DIR, "home", 0700, manifest->storage < quarter ? at_least_minimum(manifest->storage) : quarter },
 		{ MSE_ENCLAVE_APP_DIR, "app", 0755, half },
 		{ "/dev/shm", "shm", 01777, at_least_minimum(manifest->memory / 8) },
 	};

@@ -164,6 +164,16 @@ static int make_proc(const struct mse_manifest *manifest, struct mse_error_info 
 	return make_file(MSE_SANDBOX_NO_FILE, "", 0, err);
 }
 
+/* Memory that is never swapped out, where the kernel can say so (6.4, to the host's root). */
+static int mount_tmpfs(const char *path, const char *options)
+{
+	mse_autofree char *more = NULL;
+
+	if (mse_format(&more, NULL, "%s,noswap", options) == 0 && mount("mse", path, "tmpfs", MS_NOSUID | MS_NODEV, more) == 0)
+		return 0;
+	return mount("mse", path, "tmpfs", MS_NOSUID | MS_NODEV, options);
+}
+
 static int attach_volume(const struct mse_shim_config *config, const struct mse_sandbox_volume *volume, struct mse_error_info *err)
 {
 	mse_autofree char *path = NULL;
@@ -174,21 +184,42 @@ static int attach_volume(const struct mse_shim_config *config, const struct mse_
 	    (result = mse_format(&options, err, "mode=%04o,uid=%" PRIu32 ",gid=%" PRIu32 ",size=%" PRIu64 ",nr_inodes=%" PRIu64, volume->mode,
 		     config->uid, config->gid, volume->size, volume->size / BYTES_PER_INODE + FIRST_INODES)) < 0)
 		return result;
-	if (mkdir(path, 0755) < 0 || mount("mse", path, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0)
+	if (mkdir(path, 0755) < 0 || mount_tmpfs(path, options) < 0)
 		return mse_fail_errno(err, "cannot make the folder '%s' in memory", volume->path);
 	return 0;
 }
 
 struct trees {
 	int image;
+	int home;
 	int runtime[MSE_MANIFEST_MAX_FILES];
 };
 
 static void trees_clear(struct trees *trees)
 {
 	mse_close(trees->image);
+	mse_close(trees->home);
 	for (size_t i = 0; i < MSE_MANIFEST_MAX_FILES; i++)
 		mse_close(trees->runtime[i]);
+}
+
+/* The place of the app's storage, which is still to be mounted: a copy that receives, and gives nothing. */
+static int detach_home(int *ret_tree, struct mse_error_info *err)
+{
+	struct mount_attr attributes = { .propagation = MS_SLAVE };
+	mse_autoclose int tree = open_tree(AT_FDCWD, MSE_SHIM_STORAGE_DIR, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0)
+		return mse_fail_errno(err, "cannot take the place of $HOME into the sandbox");
+	*ret_tree = mse_steal_fd(&tree);
+	return 0;
+}
+
+static int attach_home(int tree, struct mse_error_info *err)
+{
+	if (mkdir(MSE_SANDBOX_HOME, 0755) < 0 || move_mount(tree, "", AT_FDCWD, MSE_SANDBOX_HOME, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return mse_fail_errno(err, "cannot mount the place of $HOME");
+	return 0;
 }
 
 /* Before the namespace is left: descriptors belong to the mounts of the one in which they were opened. */
@@ -196,6 +227,8 @@ static int detach_all(const struct mse_shim_inputs *inputs, struct trees *trees,
 {
 	int result = detach(&inputs->image, &trees->image, err);
 
+	if (result == 0)
+		result = detach_home(&trees->home, err);
 	for (size_t i = 0; result == 0 && i < inputs->runtime_count; i++)
 		result = detach(&inputs->runtime[i], &trees->runtime[i], err);
 	return result;
@@ -236,13 +269,14 @@ static int enter_namespace(const struct mse_shim_inputs *inputs, struct mse_erro
 int mse_sandbox_mount(const struct mse_shim_config *config, const struct mse_shim_inputs *inputs, const struct mse_network *network,
 	const struct mse_sandbox_volume volumes[static MSE_SANDBOX_VOLUMES], struct mse_error_info *err)
 {
-	mse_cleanup(trees_clear) struct trees trees = { .image = -1 };
+	mse_cleanup(trees_clear) struct trees trees = { .image = -1, .home = -1 };
 	int result;
 
 	for (size_t i = 0; i < MSE_MANIFEST_MAX_FILES; i++)
 		trees.runtime[i] = -1;
 	if ((result = detach_all(inputs, &trees, err)) < 0 || (result = enter_namespace(inputs, err)) < 0 || (result = attach_image(trees.image, network, err)) < 0 ||
-	    (result = attach_runtime(trees.runtime, inputs, err)) < 0 || (result = make_proc(inputs->manifest, err)) < 0)
+	    (result = attach_runtime(trees.runtime, inputs, err)) < 0 || (result = make_proc(inputs->manifest, err)) < 0 ||
+	    (result = attach_home(trees.home, err)) < 0)
 		return result;
 	for (size_t i = 0; i < MSE_SANDBOX_VOLUMES; i++)
 		if ((result = attach_volume(config, &volumes[i], err)) < 0)

@@ -12,13 +12,14 @@ struct mse_sandbox_volume {
 	unsigned mode;
 	uint64_t size; /* bytes */
 };
-#define MSE_SANDBOX_VOLUMES 5
+#define MSE_SANDBOX_VOLUMES 4
 #define MSE_SANDBOX_HOSTNAME "mse"
 
 /* The staging folder: one that every system has; covered in the child's own mount namespace only. */
 #define MSE_SANDBOX_STAGING "/tmp"
 #define MSE_SANDBOX_ROOT MSE_SANDBOX_STAGING "/root"           /* the image with places for what is mounted into it */
 #define MSE_SANDBOX_MSE MSE_SANDBOX_STAGING "/mse"             /* the runtime and the manifest */
+#define MSE_SANDBOX_HOME MSE_SANDBOX_STAGING "/home"           /* receives what the shim mounts as the app's storage (shim/storage.h) */
 #define MSE_SANDBOX_NO_FOLDER MSE_SANDBOX_STAGING "/no-folder" /* covers folders that are not to be seen */
 #define MSE_SANDBOX_NO_FILE MSE_SANDBOX_STAGING "/no-file"
 #define MSE_SANDBOX_PROC MSE_SANDBOX_STAGING "/proc"           /* files that stand in for those of the host's */

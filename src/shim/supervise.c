@@ -21,6 +21,7 @@
 #include "shim/restarts.h"
 #include "shim/run.h"
 #include "shim/sandbox.h"
+#include "shim/storage.h"
 #include "shim/weaker.h"
 #include "tee/sim_pki.h"
 
@@ -34,8 +35,11 @@
 #define METRICS_INTERVAL_MS 1000u
 /* A timer counts seconds that pass; the expiry is a date, and clocks are set. */
 #define EXPIRY_CHECK_SECONDS 30
+/* Where $HOME is in memory. */
+#define MIN_HOME_SIZE ((uint64_t)1024 * 1024)
 
 #define REASON_UNSTABLE "the enclave ends again and again"
+#define REASON_STORAGE "the app's storage cannot be opened"
 #define REASON_SANDBOX "the sandbox cannot be started"
 
 /* Why the app, or this process, is ending; later ones overrule earlier ones. */
@@ -59,6 +63,9 @@ struct shim {
 	struct mse_shim_status status;
 	struct mse_network *network;
 	struct mse_run *run;
+	struct mse_storage *storage;
+	enum mse_enclave_status failure; /* of the enclave that has ended */
+	char storage_failure[MSE_SHIM_REASON_SIZE]; /* "": none */
 	int listener;
 	int64_t expires_at;
 	enum ending ending;
@@ -192,7 +199,7 @@ static void give_up(struct shim *shim, const char *reason)
 
 /* ---- the end ---- */
 
-/* Sealed state with what an interrupted write of it left, and the bundle. */
+/* Sealed state with what an interrupted write of it left, the bundle, and $HOME. */
 static int destroy_storage(struct mse_error_info *err)
 {
 	const struct dirent *entry;
@@ -205,12 +212,14 @@ static int destroy_storage(struct mse_error_info *err)
 		const char *name = entry->d_name;
 
 		if (strcmp(name, MSE_SHIM_SEALED_FILE) != 0 && strncmp(name, MSE_SHIM_SEALED_FILE ".", sizeof MSE_SHIM_SEALED_FILE) != 0 &&
-		    strcmp(name, MSE_SHIM_BUNDLE_FILE) != 0)
+		    strcmp(name, MSE_SHIM_BUNDLE_FILE) != 0 && strcmp(name, MSE_SHIM_STORAGE_LOCK) != 0)
 			continue;
 		/* Whatever somebody has put in its place. */
 		result = mse_tree_remove(name, err);
 	}
 	closedir(stream);
+	if (result == 0)
+		result = mse_storage_destroy(err);
 	return result < 0 ? result : mse_dir_sync(".", err);
 }
 
@@ -252,10 +261,13 @@ static void end_app(struct shim *shim, enum ending ending, const char *reason)
 		/* Durable: a shim that is started after a crash destroys, and does not resume. */
 		publish_now(shim, true);
 	}
-	if (!mse_run_is_active(shim->run))
+	if (mse_run_is_active(shim->run)) {
+		if (first)
+			mse_run_stop(shim->run);
+	} else if (shim->storage != NULL && mse_storage_is_active(shim->storage))
+		mse_storage_close(shim->storage, ending == ENDING_STOPPED);
+	else
 		finish(shim);
-	else if (first)
-		mse_run_stop(shim->run);
 }
 
 static void on_stop_command(void *context, const char *reason)
@@ -296,6 +308,8 @@ static const char *reason_of(enum mse_enclave_status status)
 		return "the image has no usable libpython";
 	case MSE_ENCLAVE_STATE_REFUSED:
 		return "the sealed state does not open here";
+	case MSE_ENCLAVE_STORAGE_REFUSED:
+		return REASON_STORAGE;
 	case MSE_ENCLAVE_INTERNAL_ERROR:
 	case MSE_ENCLAVE_WAITING:
 	case MSE_ENCLAVE_STARTING:
@@ -322,10 +336,20 @@ static void restart_later(struct shim *shim)
 static void on_enclave_ended(void *context, enum mse_enclave_status failure)
 {
 	struct shim *shim = context;
-	const char *exceeded = shim->limits == NULL ? NULL : mse_limits_exceeded(shim->limits), *reason = exceeded != NULL ? exceeded : reason_of(failure);
 
 	mse_health_stop(shim->health);
 	shim->status.enclave_pid = 0;
+	shim->failure = failure;
+	/* Before that is closed, nobody else can have it. */
+	mse_storage_close(shim->storage, shim->ending == ENDING_STOPPED);
+}
+
+static void on_storage_closed(void *context)
+{
+	struct shim *shim = context;
+	const char *exceeded = shim->limits == NULL ? NULL : mse_limits_exceeded(shim->limits);
+	const char *reason = shim->storage_failure[0] != 0 ? shim->storage_failure : exceeded != NULL ? exceeded : reason_of(shim->failure);
+
 	if (shim->ending != NOT_ENDING)
 		finish(shim);
 	else if (reason != NULL)
@@ -356,6 +380,38 @@ static void on_enclave_status(void *context, enum mse_enclave_status told)
 	shim->status.state = MSE_SHIM_INITIALIZING;
 	shim->status.reason[0] = 0;
 	publish(shim);
+}
+
+static void on_open_storage(void *context, bool fresh, const uint8_t key[static MSE_STORAGE_KEY_SIZE])
+{
+	struct shim *shim = context;
+
+	mse_storage_open(shim->storage, fresh, key);
+}
+
+/* Without its $HOME no app is of any use. */
+static void fail_storage(struct shim *shim, const char *failure)
+{
+	mse_log(REASON_STORAGE ": %s", failure);
+	snprintf(shim->storage_failure, sizeof shim->storage_failure, REASON_STORAGE ": %.200s", failure);
+	mse_run_kill(shim->run);
+}
+
+static void on_storage_opened(void *context, const char *failure)
+{
+	struct shim *shim = context;
+
+	mse_run_storage(shim->run, failure == NULL);
+	if (failure != NULL)
+		fail_storage(shim, failure);
+}
+
+static void on_storage_lost(void *context)
+{
+	struct shim *shim = context;
+
+	mse_log("the enclave is ended: its storage is gone");
+	mse_run_kill(shim->run);
 }
 
 static void on_healthy(void *context)
@@ -390,6 +446,8 @@ static void on_child_signal(evutil_socket_t fd, short what, void *argument)
 	(void)fd;
 	(void)what;
 	mse_run_reap(shim->run);
+	if (shim->storage != NULL)
+		mse_storage_reap(shim->storage);
 }
 
 static int open_listener(struct shim *shim, struct mse_error_info *err)
@@ -433,10 +491,12 @@ static void start_enclave(struct shim *shim)
 
 	shim->status.metrics = (struct mse_shim_metrics){ .log_lost = shim->services.log_lost };
 	mse_limits_boost(shim->limits);
-	if (mse_run_start(shim->run, shim->inputs, shim->network, mse_limits_group(shim->limits), shim->listener, &err) == 0)
-		return;
-	mse_log("cannot start the enclave: %s", err.message);
-	on_enclave_ended(shim, 0);
+	shim->storage_failure[0] = 0;
+	if (mse_run_start(shim->run, shim->inputs, shim->network, mse_limits_group(shim->limits), shim->listener, &err) < 0) {
+		mse_log("cannot start the enclave: %s", err.message);
+		on_enclave_ended(shim, 0);
+	} else if (!shim->status.provisioned && mse_storage_reserve(shim->storage, &err) < 0)
+		fail_storage(shim, err.message);
 }
 
 /* ---- the beginning ---- */
@@ -475,6 +535,19 @@ static void on_offline(void *context, bool offline)
 	publish(shim);
 }
 
+static const struct mse_storage_events storage_events = { .opened = on_storage_opened, .lost = on_storage_lost, .closed = on_storage_closed };
+
+static int make_storage(struct shim *shim, struct mse_error_info *err)
+{
+	const struct mse_manifest *manifest = shim->inputs->manifest;
+	uint64_t quarter = manifest->memory / 4, memory = manifest->storage < quarter ? manifest->storage : quarter;
+	const struct mse_storage_setting setting = { .base = shim->base, .host_root = shim->config->uid != 0, .uid = shim->config->uid,
+		.gid = shim->config->gid, .size = manifest->storage, .memory_size = memory < MIN_HOME_SIZE ? MIN_HOME_SIZE : memory,
+		.events = &storage_events, .context = shim };
+
+	return mse_storage_new(&setting, &shim->storage, err);
+}
+
 /* Everything that an enclave needs; a failure here is the app's reason. */
 static int prepare(struct shim *shim, struct mse_error_info *err)
 {
@@ -503,6 +576,8 @@ static int prepare(struct shim *shim, struct mse_error_info *err)
 	if ((result = mse_log_file_open(MSE_SHIM_LOG_FILE, config->log_size, &shim->services.log, err)) < 0 ||
 	    (result = mse_health_new(shim->base, config->port, manifest->tls_names[0], manifest->healthcheck_endpoint, on_healthy, shim, &shim->health,
 		     err)) < 0)
+		return result;
+	if ((result = make_storage(shim, err)) < 0)
 		return result;
 	return open_listener(shim, err);
 }
@@ -545,6 +620,7 @@ static void clear(struct shim *shim)
 	mse_run_free(shim->run);
 	mse_network_free(shim->network);
 	mse_limits_free(shim->limits);
+	mse_storage_free(shim->storage);
 	mse_control_server_free(shim->control);
 	for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
 		if (events[i] != NULL)
@@ -557,7 +633,8 @@ static void clear(struct shim *shim)
 		event_base_free(shim->base);
 }
 
-static const struct mse_run_events run_events = { .status = on_enclave_status, .metrics = on_metrics, .ended = on_enclave_ended };
+static const struct mse_run_events run_events = { .status = on_enclave_status, .metrics = on_metrics, .open_storage = on_open_storage,
+	.ended = on_enclave_ended };
 
 int mse_supervise(const struct mse_shim_config *config, bool host_root, struct mse_error_info *err)
 {
@@ -572,7 +649,7 @@ int mse_supervise(const struct mse_shim_config *config, bool host_root, struct m
 		mse_log("the app has been stopped, nothing is left to run");
 		return 0;
 	}
-	shim.status.weaker = MSE_WEAKER_HOME | MSE_WEAKER_LIMITS | (host_root ? 0 : MSE_WEAKER_USER);
+	shim.status.weaker = MSE_WEAKER_LIMITS | (host_root ? 0 : MSE_WEAKER_USER | MSE_WEAKER_HOME);
 	mse_restarts_init(&shim.restarts, config->restart_failures, config->restart_seconds);
 	memcpy(shim.status.instance_id, config->instance_id, sizeof shim.status.instance_id);
 	mse_channel_services_init(&shim.services);

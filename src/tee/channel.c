@@ -27,6 +27,8 @@ const char *mse_enclave_status_name(enum mse_enclave_status status)
 		return "state-refused";
 	case MSE_ENCLAVE_INTERNAL_ERROR:
 		return "internal-error";
+	case MSE_ENCLAVE_STORAGE_REFUSED:
+		return "storage-refused";
 	case MSE_ENCLAVE_STOPPED:
 		return "stopped";
 	}

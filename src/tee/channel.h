@@ -23,6 +23,8 @@ enum mse_frame_type {
 	MSE_FRAME_LOG = 7,             /* told: one sealed log record, at most MSE_LOG_RECORD_MAX_SIZE bytes */
 	MSE_FRAME_STATUS = 8,          /* told: one byte, enum mse_enclave_status */
 	MSE_FRAME_METRICS = 9,         /* told: struct of numbers, 64-bit big-endian: requests, errors, in flight, bytes in, bytes out */
+	MSE_FRAME_OPEN_STORAGE = 10,   /* told, once: one byte, 1 for a fresh one and 0 for the one that is there, and the key of 32 bytes */
+	MSE_FRAME_AWAIT_STORAGE = 11,  /* empty; answered, empty, when MSE_ENCLAVE_HOME_DIR is what was asked for; refused when it will not be */
 	/* shim to enclave */
 	MSE_FRAME_ANSWER = 64,
 	MSE_FRAME_REFUSED = 65,
@@ -30,6 +32,7 @@ enum mse_frame_type {
 };
 
 #define MSE_SEALED_STATE_MAX_SIZE ((size_t)24 * 1024 * 1024)
+#define MSE_STORAGE_KEY_SIZE 32
 #define MSE_COLLATERAL_MAX_SIZE ((size_t)1024 * 1024)
 
 /* What the enclave says of itself; also why it ended, from this fixed list, for the node's own log. */
@@ -42,6 +45,7 @@ enum mse_enclave_status {
 	MSE_ENCLAVE_PYTHON_MISSING = 12,    /* the image has no usable libpython */
 	MSE_ENCLAVE_STATE_REFUSED = 13,     /* sealed state does not open here */
 	MSE_ENCLAVE_INTERNAL_ERROR = 14,
+	MSE_ENCLAVE_STORAGE_REFUSED = 15,   /* $HOME cannot be had: the shim knows why */
 	MSE_ENCLAVE_STOPPED = 20,           /* ended because it was told to, or expired */
 };
 const char *mse_enclave_status_name(enum mse_enclave_status status);

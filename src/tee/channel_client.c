@@ -8,6 +8,8 @@
 
 
 #define ANSWER_TIMEOUT_SECONDS 30
+/* A disk that was not closed is checked first. */
+#define STORAGE_TIMEOUT_SECONDS 150
 
 struct mse_channel_client {
 	int fd;
@@ -95,13 +97,13 @@ int mse_channel_tell(struct mse_channel_client *client, enum mse_frame_type type
 	return result;
 }
 
-static int await_answer(struct mse_channel_client *client, size_t max_size, struct mse_buffer **ret_answer, struct mse_error_info *err)
+static int await_answer(struct mse_channel_client *client, int timeout_seconds, size_t max_size, struct mse_buffer **ret_answer, struct mse_error_info *err)
 {
 	struct timespec deadline;
 	int result = 0;
 
 	clock_gettime(CLOCK_MONOTONIC, &deadline);
-	deadline.tv_sec += ANSWER_TIMEOUT_SECONDS;
+	deadline.tv_sec += timeout_seconds;
 	while (client->answer == NULL && !client->closed && result == 0)
 		result = pthread_cond_timedwait(&client->answered, &client->lock, &deadline);
 	if (client->answer == NULL && client->closed)
@@ -109,7 +111,7 @@ static int await_answer(struct mse_channel_client *client, size_t max_size, stru
 	if (client->answer == NULL) {
 		/* A late answer would be taken for the next one's. */
 		client->closed = true;
-		return mse_fail(err, MSE_ERR_TIMEOUT, "the shim did not answer within %d seconds", ANSWER_TIMEOUT_SECONDS);
+		return mse_fail(err, MSE_ERR_TIMEOUT, "the shim did not answer within %d seconds", timeout_seconds);
 	}
 	if (client->answer_type == MSE_FRAME_REFUSED)
 		return mse_fail(err, MSE_ERR_DENIED, "refused by the shim: %.200s", mse_buffer_text(client->answer));
@@ -133,7 +135,7 @@ int mse_channel_ask(struct mse_channel_client *client, enum mse_frame_type type,
 		result = mse_channel_tell(client, type, payload, size, err);
 	pthread_mutex_lock(&client->lock);
 	if (result == 0)
-		result = await_answer(client, max_size, ret_answer, err);
+		result = await_answer(client, type == MSE_FRAME_AWAIT_STORAGE ? STORAGE_TIMEOUT_SECONDS : ANSWER_TIMEOUT_SECONDS, max_size, ret_answer, err);
 	client->expecting = false;
 	mse_buffer_free(mse_steal(client->answer));
 	pthread_mutex_unlock(&client->lock);

@@ -17,6 +17,7 @@ SANITIZED = (PREFIX / "lib" / "libasan.so.8").exists()
 # A sanitized build is several times slower, and the machine may be busy.
 PATIENCE = 4 if SANITIZED else 1
 APPS = ROOT / "tests" / "apps"
+STORAGE_MIB = 64
 FIRST_PORT = 10_000 + os.getpid() % 100 * 200
 
 
@@ -113,7 +114,9 @@ class Node:
         # Ports of this process's own, so that several test runs on one machine do not meet.
         ports = "" if "ports" in config else f"ports = {{ first = {FIRST_PORT}, last = {FIRST_PORT + 199} }}\n"
         images = "" if "images" in config else f'images = "{STORE / "images"}"\n'
-        self.config.write_text(images + ports + config)
+        # All of an app's storage is kept free for it on the disk, which several test runs may share.
+        storage = "" if "[plans.free]" in config else f"\n[plans.free]\nstorage_mib = {STORAGE_MIB}\n"
+        self.config.write_text(images + ports + config + storage)
         self.process = None
 
     @property

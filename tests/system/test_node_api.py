@@ -81,7 +81,7 @@ def test_images_resolve_by_name_alias_and_tag_but_not_by_pin(node):
 
 
 def test_plans_are_given_in_plain_numbers(node):
-    assert call(node, "GET", "/v1/plans/free").json == {"name": "free", "memory": 512 << 20, "cpu_millis": 380, "storage": 10240 << 20,
+    assert call(node, "GET", "/v1/plans/free").json == {"name": "free", "memory": 512 << 20, "cpu_millis": 380, "storage": mse.STORAGE_MIB << 20,
                                                         "threads": 16, "processes": 256, "open_files": 8192, "lifetime": 14400}
     expect(call(node, "GET", "/v1/plans/gold"), 404, "no plan 'gold'")
 

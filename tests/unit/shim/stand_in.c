@@ -25,7 +25,7 @@
 #define LISTENER 4
 #define BUNDLE 5
 
-enum { QUOTE = 1, KEY, STARTED, COLLATERAL, LOAD, SAVE, LOG, STATUS, METRICS, ANSWER = 64, REFUSED, STOP };
+enum { QUOTE = 1, KEY, STARTED, COLLATERAL, LOAD, SAVE, LOG, STATUS, METRICS, OPEN_STORAGE, AWAIT_STORAGE, ANSWER = 64, REFUSED, STOP };
 
 extern char **environ;
 
@@ -415,6 +415,39 @@ static void shut_down_at_first(void)
 	__builtin_trap();
 }
 
+static void open_storage(uint8_t fresh)
+{
+	uint8_t payload[33];
+
+	memset(payload, 'k', sizeof payload);
+	payload[0] = fresh;
+	tell(OPEN_STORAGE, payload, sizeof payload);
+}
+
+static void keep_count(void)
+{
+	char text[16] = "";
+	int fd = open("/root/count", O_RDWR | O_CREAT, 0600);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+	note("count %s", fd < 0 ? strerror(errno) : got == 0 ? "is new" : text);
+	if (fd >= 0 && (pwrite(fd, "kept", 4, 0) != 4 || fsync(fd) < 0))
+		die("count");
+	close(fd);
+}
+
+/* As an enclave does: a fresh one, and once there is sealed state the one that goes with it. */
+static void use_storage(void)
+{
+	bool kept = ask(LOAD, "", 0) == ANSWER && answer_size > 0;
+
+	open_storage(!kept);
+	note_answer("storage", ask(AWAIT_STORAGE, "", 0));
+	if (!kept)
+		note_answer("save", ask(SAVE, "sealed state", 12));
+	keep_count();
+}
+
 static void say(const char *word)
 {
 	dprintf(STDOUT_FILENO, "%s on stdout\n", word);
@@ -473,6 +506,12 @@ static void obey(const char *word)
 			note_answer("often", ask(SAVE, "sealed state", 12));
 	else if (strcmp(word, "once") == 0)
 		save_and_die_at_first();
+	else if (strcmp(word, "storage") == 0)
+		use_storage();
+	else if (strncmp(word, "storage:", 8) == 0)
+		open_storage(number);
+	else if (strcmp(word, "await") == 0)
+		note_answer("await", ask(AWAIT_STORAGE, "", 0));
 	else if (strncmp(word, "status:", 7) == 0)
 		tell(STATUS, &number, 1);
 	else if (strncmp(word, "serve:", 6) == 0)

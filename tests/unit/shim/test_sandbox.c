@@ -16,7 +16,7 @@ static void expect_sandbox(const char *log)
 	static const char *const lines[] = {
 		"fd 0 /dev/null\n", "fd 3 socket:",
 		"fd 4 socket:", "fd 5 /", "write /: Read-only", "write /usr: Read-only", "write /etc: Read-only", "write /mse: Read-only",
-		"write /mse/lib: Read-only", "write /dev: Read-only", "write /tmp: yes mode 1777 size 16777216", "write /root: yes mode 700 size 8388608",
+		"write /mse/lib: Read-only", "write /dev: Read-only", "write /tmp: yes mode 1777 size 16777216", "write /root: yes mode 700 size ",
 		"write /mse-app: yes mode 755 size 33554432", "write /run: yes mode 755 size 4194304",
 		"write /dev/shm: yes mode 1777 size 8388608", "dir /mse: bin lib manifest.json manifest.sig\n", "dir /mse/bin: mse-enclave\n",
 		"dir /mse/lib: libtest.so\n", "file /mse/lib/libtest.so: a library\n", "file /usr/share/marker: of the image\n",
@@ -61,7 +61,7 @@ static void expect_host_user(int64_t pid, unsigned uid)
 
 static void probe_as(uid_t user, unsigned enclave_uid)
 {
-	struct app *app = new_app_for("probe status:1 wait", user);
+	struct app *app = new_app_for("storage:1 await probe status:1 wait", user);
 	mse_autofree char *log = NULL;
 
 	start(app);
@@ -89,7 +89,7 @@ static void a_shim_without_root_builds_the_same_sandbox(void **state)
 
 static void files_of_a_folder_in_memory_are_limited_in_number(void **state)
 {
-	struct app *app = new_app("probe status:1 wait");
+	struct app *app = new_app("storage:1 await probe status:1 wait");
 	mse_autofree char *log = NULL;
 
 	(void)state;
@@ -104,7 +104,7 @@ static void files_of_a_folder_in_memory_are_limited_in_number(void **state)
 
 static void names_are_resolved_by_the_apps_own_gateway(void **state)
 {
-	struct app *app = new_app("probe status:1 wait");
+	struct app *app = new_app("storage:1 await probe status:1 wait");
 	mse_autofree char *log = NULL;
 
 	(void)state;
@@ -124,7 +124,7 @@ static void names_are_resolved_by_the_apps_own_gateway(void **state)
 
 static void an_image_with_places_for_the_hosts_files_is_bound_in_one_piece(void **state)
 {
-	struct app *app = new_app("probe status:1 wait");
+	struct app *app = new_app("storage:1 await probe status:1 wait");
 	mse_autofree char *log = NULL;
 
 	(void)state;
@@ -273,7 +273,7 @@ static void an_image_changed_while_the_app_runs_is_found_at_the_restart(void **s
 
 static void another_image_at_the_same_path_is_not_used_by_a_restart(void **state)
 {
-	struct app *app = new_app("probe status:1 wait");
+	struct app *app = new_app("storage:1 await probe status:1 wait");
 	mse_autofree char *log = NULL;
 
 	(void)state;
