@@ -71,6 +71,16 @@ def ended_and_restarted(world, attacker, given):
     assert world.node.shim_of(attacker.app.id) == attacker.shim
 
 
+@watching("keys/storage_key")
+def storage_stays_as_it_was(world, attacker, given):
+    yield
+    attacker.ask("/write")
+    for path in ("/fresh", "/existing"):
+        attacker.crash(path)
+        attacker.wait_for_restart()
+        assert attacker.ask("/read") == "content"
+
+
 @watching("keys/overwritten_state")
 def does_not_come_back(world, attacker, given):
     yield
