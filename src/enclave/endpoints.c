@@ -286,6 +286,9 @@ static void dispatch_own(struct mse_enclave *enclave, struct mse_http_request *r
 size_t mse_endpoints_await_body(void *context, struct mse_http_request *request)
 {
 	(void)context;
+	/* What is announced as more than any message is refused unread. */
+	if (mse_http_request_content_length(request) > (int64_t)MSE_PROVISION_MAX_SIZE)
+		return 0;
 	return strncmp(mse_http_request_path(request), MSE_WELL_KNOWN_PREFIX, sizeof MSE_WELL_KNOWN_PREFIX - 1) == 0 ? MSE_PROVISION_MAX_SIZE : 0;
 }
 
