@@ -1,7 +1,6 @@
 #include "shim/confine.h"
 
 #include <errno.h>
-#include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -11,6 +10,8 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "tee/syscalls.h"
 
 #define BIT(capability) (UINT64_C(1) << (capability))
 
@@ -56,16 +57,6 @@ static const int denied[] = {
 };
 #define DENIED_COUNT (sizeof denied / sizeof denied[0])
 
-#if defined(__x86_64__)
-#define ARCHITECTURE AUDIT_ARCH_X86_64
-/* Numbers from here on are those of the x32 table, which would slip past ours. */
-#define END_OF_NUMBERS 0x40000000u
-#elif defined(__aarch64__)
-#define ARCHITECTURE AUDIT_ARCH_AARCH64
-#define END_OF_NUMBERS 0x80000000u
-#else
-#error "the table of system calls has not been written for this architecture"
-#endif
 
 static int deny_calls(struct mse_error_info *err)
 {
@@ -75,10 +66,10 @@ static int deny_calls(struct mse_error_info *err)
 
 	_Static_assert(DENIED_COUNT < 250, "a jump goes 255 instructions far");
 	code[count++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
-	code[count++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0);
+	code[count++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MSE_SYSCALL_ARCHITECTURE, 1, 0);
 	code[count++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
 	code[count++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-	code[count++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, END_OF_NUMBERS, DENIED_COUNT + 1, 0);
+	code[count++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, MSE_SYSCALL_END, DENIED_COUNT + 1, 0);
 	for (size_t i = 0; i < DENIED_COUNT; i++)
 		code[count++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)denied[i], (uint8_t)(DENIED_COUNT - i), 0);
 	code[count++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);

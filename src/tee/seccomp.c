@@ -2,7 +2,6 @@
  * "any other value of this argument" an error of its own: ioctl's callers know ENOTTY, setsockopt's ENOPROTOOPT. */
 #include <endian.h>
 #include <errno.h>
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
@@ -13,16 +12,6 @@
 #include "tee/syscalls.h"
 #include "tee/tee.h"
 
-#if defined(__x86_64__)
-#define ARCHITECTURE AUDIT_ARCH_X86_64
-/* Numbers from here on are those of the x32 table, which would slip past ours. */
-#define END_OF_NUMBERS 0x40000000u
-#elif defined(__aarch64__)
-#define ARCHITECTURE AUDIT_ARCH_AARCH64
-#define END_OF_NUMBERS 0x80000000u
-#else
-#error "the table of system calls has not been written for this architecture"
-#endif
 _Static_assert(__BYTE_ORDER == __LITTLE_ENDIAN, "the lower half of an argument comes first");
 
 #define MAX_INSTRUCTIONS 2048
@@ -94,10 +83,10 @@ static void emit_with_arguments(struct filter *filter, const struct mse_syscall_
 static void assemble(struct filter *filter)
 {
 	emit_load(filter, offsetof(struct seccomp_data, arch));
-	emit(filter, BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0);
+	emit(filter, BPF_JMP | BPF_JEQ | BPF_K, MSE_SYSCALL_ARCHITECTURE, 1, 0);
 	emit_answer(filter, EPERM);
 	emit_load(filter, offsetof(struct seccomp_data, nr));
-	emit(filter, BPF_JMP | BPF_JGE | BPF_K, END_OF_NUMBERS, 0, 1);
+	emit(filter, BPF_JMP | BPF_JGE | BPF_K, MSE_SYSCALL_END, 0, 1);
 	emit_answer(filter, EPERM);
 	for (size_t i = 0; i < mse_syscalls_with_arguments_count; i++)
 		emit_with_arguments(filter, &mse_syscalls_with_arguments[i]);

@@ -2,8 +2,21 @@
  * with ENOSYS, as by a kernel that is older than the call, for which libraries have ways around. */
 #pragma once
 
+#include <linux/audit.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* Of every filter: the one table whose numbers it looks at, and where those end. */
+#if defined(__x86_64__)
+#define MSE_SYSCALL_ARCHITECTURE AUDIT_ARCH_X86_64
+/* From here on they are those of the x32 table, which would slip past ours. */
+#define MSE_SYSCALL_END 0x40000000u
+#elif defined(__aarch64__)
+#define MSE_SYSCALL_ARCHITECTURE AUDIT_ARCH_AARCH64
+#define MSE_SYSCALL_END 0x80000000u
+#else
+#error "the table of system calls has not been written for this architecture"
+#endif
 
 /* (argument & mask) == value, of the argument's lower 32 bits: the kernel looks at no more of the arguments compared here. mask 0: nothing to compare. */
 struct mse_syscall_condition {
