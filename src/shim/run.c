@@ -32,6 +32,7 @@ struct mse_run {
 	char line[1024]; /* of a message that is not complete yet */
 	size_t line_size;
 	size_t messages_size; /* kept so far */
+	char last_words[MSE_RUN_LAST_WORDS_SIZE];
 	bool talked;
 	bool killed;
 	uint64_t started_at;
@@ -42,8 +43,10 @@ struct mse_run {
 
 static void log_message_line(struct mse_run *run)
 {
-	if (run->line_size > 0)
+	if (run->line_size > 0) {
 		mse_log("from the loader: %.*s", (int)run->line_size, run->line);
+		snprintf(run->last_words, sizeof run->last_words, "%.*s", (int)run->line_size, run->line);
+	}
 	run->line_size = 0;
 }
 
@@ -85,12 +88,17 @@ static void on_messages(evutil_socket_t fd, short what, void *argument)
 	read_messages(argument);
 }
 
-static void end_messages(struct mse_run *run)
+/* What was said until now is in the pipe. */
+static void drain_messages(struct mse_run *run)
 {
-	/* What was said before the status is in the pipe by now. */
-	for (unsigned i = 0; i < MAX_MESSAGES_SIZE / 1024 && read_messages(run); i++)
+	for (unsigned i = 0; i < MAX_MESSAGES_SIZE / 1024 && run->messages_fd >= 0 && read_messages(run); i++)
 		;
 	log_message_line(run);
+}
+
+static void end_messages(struct mse_run *run)
+{
+	drain_messages(run);
 	/* A sanitizer's report is of no use unread. */
 	if (!SANITIZED)
 		stop_listening(run);
@@ -135,6 +143,7 @@ static void check_ended(struct mse_run *run)
 {
 	if (mse_run_is_active(run))
 		return;
+	drain_messages(run);
 	release(run);
 	mse_log("the enclave has ended%s%s", run->failure == 0 ? "" : ": ", run->failure == 0 ? "" : mse_enclave_status_name(run->failure));
 	run->setting.events->ended(run->setting.context, run->failure);
@@ -281,11 +290,14 @@ int mse_run_start(struct mse_run *run, const struct mse_shim_inputs *inputs, con
 
 	run->pid = 0;
 	run->line_size = run->messages_size = 0;
+	run->last_words[0] = 0;
 	run->talked = run->killed = false;
 	run->failure = 0;
 	run->started_at = mse_monotonic_ms();
-	if ((result = try_start(run, inputs, network, group, listener, err)) < 0)
+	if ((result = try_start(run, inputs, network, group, listener, err)) < 0) {
 		release(run);
+		snprintf(run->last_words, sizeof run->last_words, "%.*s", MSE_RUN_LAST_WORDS_SIZE - 1, err->message);
+	}
 	return result;
 }
 
@@ -325,6 +337,11 @@ bool mse_run_is_active(const struct mse_run *run)
 bool mse_run_has_talked(const struct mse_run *run)
 {
 	return run->talked;
+}
+
+const char *mse_run_last_words(const struct mse_run *run)
+{
+	return run->last_words;
 }
 
 pid_t mse_run_pid(const struct mse_run *run)

@@ -34,6 +34,7 @@ struct mse_run_setting {
 };
 
 struct mse_run;
+#define MSE_RUN_LAST_WORDS_SIZE 200
 
 /* With nothing running yet. */
 int mse_run_new(const struct mse_run_setting *setting, struct mse_run **ret_run, struct mse_error_info *err);
@@ -56,6 +57,8 @@ void mse_run_reap(struct mse_run *run);
 bool mse_run_is_active(const struct mse_run *run);
 /* Whether the enclave that runs, or ran last, has ever said a word. */
 bool mse_run_has_talked(const struct mse_run *run);
+/* Why it could not be started, or what was said last before the enclave's first word; "": nothing. Not only printable characters. */
+const char *mse_run_last_words(const struct mse_run *run);
 /* The enclave's process on this host, 0 before its first word. */
 pid_t mse_run_pid(const struct mse_run *run);
 /* Monotonic milliseconds. */

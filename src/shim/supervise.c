@@ -182,7 +182,7 @@ static void set_state(struct shim *shim, enum mse_shim_state state, const char *
 		return;
 	status->state = state;
 	snprintf(status->reason, sizeof status->reason, "%s", reason);
-	/* Names from the manifest may be in it. */
+	/* Names from the manifest may be in it, and the loader's words. */
 	for (char *p = status->reason; *p != 0; p++)
 		if (*p < 0x20 || *p > 0x7e)
 			*p = '?';
@@ -320,12 +320,22 @@ static const char *reason_of(enum mse_enclave_status status)
 	return NULL;
 }
 
+/* Restarts are used up. */
+static void give_up_restarting(struct shim *shim)
+{
+	const char *last_words = mse_run_last_words(shim->run);
+	char reason[MSE_SHIM_REASON_SIZE];
+
+	snprintf(reason, sizeof reason, REASON_SANDBOX "%s%s", last_words[0] == 0 ? "" : ": ", last_words);
+	give_up(shim, mse_run_has_talked(shim->run) ? REASON_UNSTABLE : reason);
+}
+
 static void restart_later(struct shim *shim)
 {
 	uint64_t now = mse_monotonic_ms(), delay;
 
 	if (!mse_restarts_next(&shim->restarts, now, now - mse_run_started_at(shim->run), &delay)) {
-		give_up(shim, mse_run_has_talked(shim->run) ? REASON_UNSTABLE : REASON_SANDBOX);
+		give_up_restarting(shim);
 		return;
 	}
 	shim->status.restarts++;

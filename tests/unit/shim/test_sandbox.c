@@ -370,7 +370,8 @@ static void as_root_an_enclave_must_have_a_user_of_its_own(void **state)
 	app->config->uid = app->config->gid = app->config->uid == 0 ? 12345 : 0;
 	start(app);
 	await(app, is_on_error);
-	assert_string_equal(app->status.reason, "the sandbox cannot be started");
+	assert_string_equal(app->status.reason, app->config->uid == 0 ? "the sandbox cannot be started: as root, an app needs a user of its own"
+								      : "the sandbox cannot be started: only root can give an app a user of its own");
 	end(app);
 }
 
