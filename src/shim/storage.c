@@ -61,6 +61,7 @@ struct mse_storage {
 	struct event *timer;
 	bool close_wanted; /* while it is being opened */
 	bool discard;
+	bool reserved; /* an empty file waits to be opened */
 };
 
 static void set_timer(struct mse_storage *storage, unsigned seconds)
@@ -156,7 +157,10 @@ void mse_storage_free(struct mse_storage *storage)
 
 int mse_storage_reserve(struct mse_storage *storage, struct mse_error_info *err)
 {
-	return storage->setting.host_root ? mse_disk_reserve(&storage->disk, err) : 0;
+	int result = storage->setting.host_root ? mse_disk_reserve(&storage->disk, err) : 0;
+
+	storage->reserved = result == 0;
+	return result;
 }
 
 int mse_storage_destroy(struct mse_error_info *err)
@@ -233,7 +237,12 @@ static int start_worker(struct mse_storage *storage, bool fresh, struct mse_erro
 static int prepare_gocryptfs(void *context, struct mse_error_info *err)
 {
 	const struct mse_storage *storage = context;
+	/* Among the app's helpers, where none of the memory is that waits for gocryptfs to be written: short of memory, control groups v1 would
+	 * have it wait for itself. */
+	int result = mse_cgroup_enter_helpers(storage->setting.group, err);
 
+	if (result < 0)
+		return result;
 	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    umount2(MSE_SHIM_STORAGE_DIR, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
 		return mse_fail_errno(err, "cannot take gocryptfs off mounts and network");
@@ -446,6 +455,10 @@ static int start_opening(struct mse_storage *storage, bool fresh, const uint8_t 
 {
 	int result;
 
+	/* An enclave that has lost its state begins anew, whatever the shim had expected. */
+	if (fresh && !storage->reserved && (result = mse_storage_reserve(storage, err)) < 0)
+		return result;
+	storage->reserved = false;
 	if ((result = take_lock_file(storage, err)) < 0 || (result = mount_gocryptfs(storage, err)) < 0 ||
 	    (result = start_gocryptfs(storage, key, err)) < 0)
 		return result;

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "shim/cgroup.h"
 #include "tee/channel.h"
 
 /* Called from the event loop, or from mse_storage_open() and mse_storage_close(). */
@@ -30,6 +31,7 @@ struct mse_storage_setting {
 	uint32_t uid, gid;
 	uint64_t size;        /* the plan's, bytes */
 	uint64_t memory_size; /* where $HOME is in memory */
+	struct mse_cgroup *group; /* whose helpers gocryptfs is one of; NULL: none */
 	const struct mse_storage_events *events;
 	void *context;
 };

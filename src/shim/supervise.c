@@ -553,7 +553,7 @@ static int make_storage(struct shim *shim, struct mse_error_info *err)
 	uint64_t quarter = manifest->memory / 4, memory = manifest->storage < quarter ? manifest->storage : quarter;
 	const struct mse_storage_setting setting = { .base = shim->base, .host_root = shim->config->uid != 0, .uid = shim->config->uid,
 		.gid = shim->config->gid, .size = manifest->storage, .memory_size = memory < MIN_HOME_SIZE ? MIN_HOME_SIZE : memory,
-		.events = &storage_events, .context = shim };
+		.group = mse_limits_group(shim->limits), .events = &storage_events, .context = shim };
 
 	return mse_storage_new(&setting, &shim->storage, err);
 }

@@ -35,6 +35,7 @@ def _replace(path, source):
     if source is not None and Path(source).is_file():
         _remove(path)
         shutil.copy(source, path)
+        os.chown(path, os.stat(source).st_uid, os.stat(source).st_gid)
 
 
 def _link(path, target):
