@@ -215,7 +215,7 @@ static int find_hierarchy(struct attempt *attempt, bool v2, const char *controll
 	return mse_fail(&attempt->tried, MSE_ERR_NOT_FOUND, v2 ? "no cgroup v2 is mounted" : "no cgroup v1 with the controller '%s' is mounted", controller);
 }
 
-static int add_tree(struct mse_cgroups *groups, enum mse_cgroup_controller controller, struct mse_cgroup_tree *tree)
+static void add_tree(struct mse_cgroups *groups, enum mse_cgroup_controller controller, struct mse_cgroup_tree *tree)
 {
 	/* v1 hierarchies can have several controllers. */
 	for (size_t i = 0; i < groups->tree_count; i++)
@@ -223,11 +223,10 @@ static int add_tree(struct mse_cgroups *groups, enum mse_cgroup_controller contr
 			groups->tree_of[controller] = i;
 			mse_close(tree->fd);
 			free(tree->path);
-			return 0;
+			return;
 		}
 	groups->tree_of[controller] = groups->tree_count;
 	groups->trees[groups->tree_count++] = *tree;
-	return 0;
 }
 
 static int find_all(struct attempt *attempt, struct mse_cgroups *groups)
@@ -237,7 +236,8 @@ static int find_all(struct attempt *attempt, struct mse_cgroups *groups)
 
 	if (result == 0) {
 		groups->v2 = true;
-		return add_tree(groups, MSE_CGROUP_MEMORY, &tree);
+		add_tree(groups, MSE_CGROUP_MEMORY, &tree);
+		return 0;
 	}
 	for (size_t i = 0; i < MSE_CGROUP_CONTROLLERS; i++) {
 		struct mse_error_info v2 = attempt->tried;

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "base/view.h"
 #include "shim/config.h"
+#include "shim/timer.h"
 
 #define READ_SIZE ((size_t)64 * 1024)
 /* One turn of the event loop gives an enclave so much, then others have theirs. */
@@ -437,15 +438,13 @@ static bool has_to_wait(struct mse_channel_server *server, int64_t begun_us)
 {
 	struct mse_allowance *allowance = &server->services->work_allowance;
 	uint64_t now = mse_monotonic_ms(), wait;
-	struct timeval pause;
 
 	mse_allowance_charge(allowance, cpu_us() - begun_us + WORK_US_PER_TURN, now);
 	wait = mse_allowance_wait_ms(allowance, now);
 	if (wait == 0)
 		return false;
-	pause = (struct timeval){ .tv_sec = (time_t)(wait / 1000), .tv_usec = (suseconds_t)(wait % 1000) * 1000 };
 	event_del(server->readable);
-	event_add(server->pause, &pause);
+	mse_timer_set(server->pause, wait);
 	return true;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/allowance.h"
 #include "base/text.h"
+#include "shim/timer.h"
 
 #define EAGER_MS 10u
 #define EAGER_POLLS 100u
@@ -44,18 +45,11 @@ struct mse_health {
 	int status; /* of the answer that is being received; 0: none yet */
 };
 
-static void ask_later(struct mse_health *health, unsigned ms)
-{
-	const struct timeval wait = { .tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
-
-	event_add(health->timer, &wait);
-}
-
 static void not_healthy(struct mse_health *health)
 {
 	if (++health->polls > EAGER_POLLS)
 		health->wait_ms = health->wait_ms * 3 / 2 > MAX_WAIT_MS ? MAX_WAIT_MS : health->wait_ms * 3 / 2;
-	ask_later(health, health->wait_ms);
+	mse_timer_set(health->timer, health->wait_ms);
 }
 
 static int on_headers(struct evhttp_request *request, void *argument)
@@ -176,7 +170,7 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 	if (!health->asking)
 		return;
 	if (!mse_allowance_take(&health->allowance, 1, mse_monotonic_ms())) {
-		ask_later(health, MAX_WAIT_MS);
+		mse_timer_set(health->timer, MAX_WAIT_MS);
 		return;
 	}
 	if (ask(health) < 0)
@@ -241,12 +235,12 @@ void mse_health_start(struct mse_health *health)
 	health->asking = true;
 	health->polls = 0;
 	health->wait_ms = EAGER_MS;
-	ask_later(health, 0);
+	mse_timer_set(health->timer, 0);
 }
 
 void mse_health_stop(struct mse_health *health)
 {
 	health->asking = false;
 	/* From the timer, since this may be called while an answer is handled. */
-	ask_later(health, 0);
+	mse_timer_set(health->timer, 0);
 }

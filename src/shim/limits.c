@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "shim/boost.h"
+#include "shim/timer.h"
 
 #define MIB ((uint64_t)1024 * 1024)
 /* bubblewrap is in the enclave's group too: its own process, and the enclave's before it is one. */
@@ -30,14 +31,12 @@ static void set_cpu(struct mse_limits *limits, uint32_t cpu_millis)
 
 void mse_limits_boost(struct mse_limits *limits)
 {
-	struct timeval wait;
 	uint64_t ms;
 
 	if (limits->group == NULL || limits->cpu_millis >= MSE_BOOST_CPU_MILLIS || (ms = mse_boost_begin(&limits->boost, mse_monotonic_ms())) == 0)
 		return;
-	wait = (struct timeval){ .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
 	/* Without the timer that ends it, it does not begin. */
-	if (event_add(limits->boost_timer, &wait) == 0)
+	if (mse_timer_set(limits->boost_timer, ms) == 0)
 		set_cpu(limits, MSE_BOOST_CPU_MILLIS);
 }
 

@@ -19,6 +19,7 @@
 #include "shim/network_place.h"
 #include "shim/network_rules.h"
 #include "shim/program.h"
+#include "shim/timer.h"
 
 #define SET_UP_MS 10000u
 #define FIRST_RETRY_MS 100u
@@ -72,13 +73,6 @@ struct mse_network {
 	struct event *on_addresses;
 	struct event *addresses_timer;
 };
-
-static void set_timer(struct event *timer, uint64_t ms)
-{
-	const struct timeval wait = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
-
-	event_add(timer, &wait);
-}
 
 static void set_offline(struct mse_network *network, bool offline)
 {
@@ -176,7 +170,7 @@ static void on_addresses(evutil_socket_t fd, short what, void *argument)
 	(void)what;
 	while (recv(fd, ignored, sizeof ignored, MSG_DONTWAIT) > 0)
 		;
-	set_timer(network->addresses_timer, ADDRESSES_SETTLE_MS);
+	mse_timer_set(network->addresses_timer, ADDRESSES_SETTLE_MS);
 }
 
 static int watch_addresses(struct mse_network *network, struct mse_error_info *err)
@@ -258,7 +252,7 @@ static void start_later(struct worker *worker)
 
 	worker->failures++;
 	worker->ready = false;
-	set_timer(worker->timer, wait < LAST_RETRY_MS ? wait : LAST_RETRY_MS);
+	mse_timer_set(worker->timer, wait < LAST_RETRY_MS ? wait : LAST_RETRY_MS);
 	set_offline(worker->network, true);
 }
 
@@ -368,7 +362,7 @@ static int start_resolver(struct worker *worker, struct mse_error_info *err)
 		argv[count] = mse_buffer_text(arguments) + at;
 	}
 	if ((result = start_program(worker, &program, err)) == 0)
-		set_timer(worker->timer, SETTLE_MS);
+		mse_timer_set(worker->timer, SETTLE_MS);
 	return result;
 }
 
@@ -436,7 +430,7 @@ static int start_tap(struct worker *worker, struct mse_error_info *err)
 	program.fds[1] = ready;
 	program.fds[2] = dying;
 	if ((result = start_program(worker, &program, err)) == 0)
-		set_timer(worker->timer, SET_UP_MS);
+		mse_timer_set(worker->timer, SET_UP_MS);
 	return result;
 }
 
@@ -531,12 +525,10 @@ int mse_network_new(struct event_base *base, const struct mse_shim_config *confi
 	plan.hosts = hosts;
 	if (mse_network_hosts(&plan, network->hosts, &why) < 0)
 		mse_log("not every entry of the node's hosts file is known to the app: %s", why.message);
-	if (manifest->egress != MSE_EGRESS_NONE) {
-		if (open_network(network, &plan, &why) < 0) {
-			mse_log("the app is given no network: %s", why.message);
-			close_network(network);
-			set_offline(network, true);
-		}
+	if (manifest->egress != MSE_EGRESS_NONE && open_network(network, &plan, &why) < 0) {
+		mse_log("the app is given no network: %s", why.message);
+		close_network(network);
+		set_offline(network, true);
 	}
 	*ret_network = mse_steal(network);
 	return 0;

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "shim/sandbox.h"
+#include "shim/timer.h"
 
 #define GRACE_MS 5000u
 /* A channel outlives its process only by what is still to be read from it. */
@@ -117,13 +118,6 @@ static int watch_messages(struct mse_run *run, int fd, struct mse_error_info *er
 
 /* ---- the end ---- */
 
-static void kill_later(struct mse_run *run, unsigned ms)
-{
-	const struct timeval wait = { .tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
-
-	event_add(run->kill_timer, &wait);
-}
-
 static void kill_now(struct mse_run *run)
 {
 	/* bubblewrap's child goes with it, and all in that one's process namespace; the channel's end tells when they have gone. */
@@ -171,7 +165,7 @@ void mse_run_stop(struct mse_run *run)
 	if (run->channel == NULL || mse_channel_server_peer(run->channel) == 0 || mse_channel_server_stop(run->channel, &err) < 0)
 		kill_now(run);
 	else
-		kill_later(run, GRACE_MS);
+		mse_timer_set(run->kill_timer, GRACE_MS);
 }
 
 void mse_run_kill(struct mse_run *run)
@@ -201,7 +195,7 @@ void mse_run_reap(struct mse_run *run)
 	if (run->channel != NULL && mse_channel_server_peer(run->channel) == 0)
 		mse_sandbox_kill_leftovers();
 	if (run->channel != NULL)
-		kill_later(run, CHANNEL_REST_MS);
+		mse_timer_set(run->kill_timer, CHANNEL_REST_MS);
 	check_ended(run);
 }
 
@@ -221,7 +215,7 @@ static void on_status(void *context, enum mse_enclave_status told)
 	/* The first one counts. It is about to end, and is not waited for longer than when it is stopped. */
 	if (run->failure == 0) {
 		run->failure = told;
-		kill_later(run, GRACE_MS);
+		mse_timer_set(run->kill_timer, GRACE_MS);
 	}
 }
 
@@ -248,7 +242,7 @@ static void on_channel_closed(void *context, const char *fault)
 	mse_channel_server_free(mse_steal(run->channel));
 	/* Without its channel an enclave is of no use; it may be about to end by itself, though, and say so to its waiting parent. */
 	if (run->pid > 0 && fault == NULL && !run->killed)
-		kill_later(run, CHANNEL_REST_MS);
+		mse_timer_set(run->kill_timer, CHANNEL_REST_MS);
 	else
 		kill_now(run);
 	check_ended(run);

@@ -22,6 +22,7 @@
 #include "shim/run.h"
 #include "shim/sandbox.h"
 #include "shim/storage.h"
+#include "shim/timer.h"
 #include "shim/weaker.h"
 #include "tee/sim_pki.h"
 
@@ -79,13 +80,6 @@ struct shim {
 };
 
 static void start_enclave(struct shim *shim);
-
-static void set_timer(struct event *timer, uint64_t ms)
-{
-	const struct timeval wait = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
-
-	event_add(timer, &wait);
-}
 
 /* ---- status ---- */
 
@@ -167,9 +161,9 @@ static void publish(struct shim *shim)
 	if (evtimer_pending(shim->publish_timer, NULL))
 		return;
 	if (!mse_allowance_take(&shim->publish_allowance, 1, now))
-		set_timer(shim->publish_timer, PUBLISH_RARELY_MS);
+		mse_timer_set(shim->publish_timer, PUBLISH_RARELY_MS);
 	else if (since < PUBLISH_INTERVAL_MS)
-		set_timer(shim->publish_timer, PUBLISH_INTERVAL_MS - since);
+		mse_timer_set(shim->publish_timer, PUBLISH_INTERVAL_MS - since);
 	else
 		on_publish(-1, 0, shim);
 }
@@ -292,7 +286,7 @@ static void on_expiry(evutil_socket_t fd, short what, void *argument)
 	if (left <= 0)
 		end_app(shim, ENDING_STOPPED, MSE_SHIM_REASON_EXPIRED);
 	else
-		set_timer(shim->expiry_timer, (uint64_t)(left > EXPIRY_CHECK_SECONDS ? EXPIRY_CHECK_SECONDS : left) * 1000);
+		mse_timer_set(shim->expiry_timer, (uint64_t)(left > EXPIRY_CHECK_SECONDS ? EXPIRY_CHECK_SECONDS : left) * 1000);
 }
 
 /* ---- one enclave process ---- */
@@ -340,7 +334,7 @@ static void restart_later(struct shim *shim)
 	}
 	shim->status.restarts++;
 	set_state(shim, MSE_SHIM_SPAWNING, "");
-	set_timer(shim->restart_timer, delay);
+	mse_timer_set(shim->restart_timer, delay);
 }
 
 static void on_enclave_ended(void *context, enum mse_enclave_status failure)
@@ -439,7 +433,7 @@ static void on_metrics(void *context, const struct mse_shim_metrics *metrics)
 	shim->status.metrics = *metrics;
 	shim->status.metrics.log_lost = shim->services.log_lost;
 	if (!evtimer_pending(shim->metrics_timer, NULL))
-		set_timer(shim->metrics_timer, METRICS_INTERVAL_MS);
+		mse_timer_set(shim->metrics_timer, METRICS_INTERVAL_MS);
 }
 
 static void on_metrics_timer(evutil_socket_t fd, short what, void *argument)
