@@ -3,11 +3,14 @@ import fcntl
 import json
 import os
 import select
+import shutil
 import signal
 import socket
+import tempfile
 import threading
 import time
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -115,14 +118,40 @@ def sizes(node):
     return node.log.stat().st_size, database
 
 
-@pytest.fixture
-def apps(folder, node):
-    owner = mse.Owner(folder / "owner", node)
+def deploy(owner):
     # Names belong to the owner of one test.
-    made = [owner.deploy(owner.project(f"{name}-{uuid.uuid4().hex[:8]}", COUNTER, secrets=SECRET)) for name in ("victim", "neighbour")]
+    return owner.deploy(owner.project(f"counter-{uuid.uuid4().hex[:8]}", COUNTER, secrets=SECRET))
+
+
+@pytest.fixture
+def apps(owner):
+    made = [deploy(owner) for _ in range(2)]
     yield made
     for app in made:
         owner.mse("stop", app.id)
+
+
+@pytest.fixture
+def neighbour(owner):
+    app = deploy(owner)
+    yield app
+    owner.mse("stop", app.id)
+
+
+@pytest.fixture(scope="class")
+def new_victim(node):
+    """Deploys an app. msed leaves those whose shims were hostile alone for a while: after the last test all of them must be found again."""
+    folder = Path(tempfile.mkdtemp(prefix="mse-", dir="/tmp"))
+    owner, victims = mse.Owner(folder / "owner", node), []
+
+    def new():
+        victims.append(deploy(owner))
+        return victims[-1]
+    yield new
+    for victim in victims:
+        mse.wait_until(lambda: victim.status()["status"] == "running" and serves(victim), 60, "the app's own shim")
+        owner.mse("stop", victim.id)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def take_place_of(node, app, behave):
@@ -137,32 +166,34 @@ def take_place_of(node, app, behave):
         os.kill(node.process.pid, signal.SIGCONT)
 
 
-@pytest.mark.parametrize("behave", [closes_at_once, talks_nonsense, never_ends_its_line, changes_its_status_without_end, is_another_apps, says_nothing])
-def test_a_hostile_shim_keeps_msed_from_nothing_and_fills_nothing(node, apps, behave):
-    victim, neighbour = apps
-    log, database = sizes(node)
-    shim = take_place_of(node, victim, behave)
-    try:
-        used, begun = cpu_seconds(node.process.pid), time.monotonic()
-        while time.monotonic() - begun < SECONDS:
-            asked = time.monotonic()
-            assert node.get(f"/v1/apps/{neighbour.id}")["status"] == "running"
-            assert time.monotonic() - asked < 2 * mse.PATIENCE
-            time.sleep(0.2)
-        assert shim.connections > 0
-        used, passed = cpu_seconds(node.process.pid) - used, time.monotonic() - begun
-        assert used < MAX_CPU * passed, f"{used:.1f} of {passed:.1f} s"
-        assert serves(neighbour)
-        log_now, database_now = sizes(node)
-        assert log_now - log < MAX_LOG_GROWTH and database_now - database < MAX_DATABASE_GROWTH
-        assert b"\x1b" not in node.log.read_bytes()
-        if behave is is_another_apps:
-            told = node.get(f"/v1/apps/{victim.id}")
-            assert told["status"] == "on_error" and "another app's supervisor" in told["reason"]
-        assert neighbour.stop()["status"] == "stopped"
-    finally:
-        shim.close()
-    mse.wait_until(lambda: victim.status()["status"] == "running" and serves(victim), 60, "the app's own shim")
+class TestHostileShims:
+    @pytest.mark.parametrize("behave", [
+        closes_at_once, talks_nonsense, never_ends_its_line, changes_its_status_without_end, is_another_apps, says_nothing,
+    ])
+    def test_a_hostile_shim_keeps_msed_from_nothing_and_fills_nothing(self, node, new_victim, neighbour, behave):
+        victim = new_victim()
+        log, database = sizes(node)
+        shim = take_place_of(node, victim, behave)
+        try:
+            used, begun = cpu_seconds(node.process.pid), time.monotonic()
+            while time.monotonic() - begun < SECONDS:
+                asked = time.monotonic()
+                assert node.get(f"/v1/apps/{neighbour.id}")["status"] == "running"
+                assert time.monotonic() - asked < 2 * mse.PATIENCE
+                time.sleep(0.2)
+            assert shim.connections > 0
+            used, passed = cpu_seconds(node.process.pid) - used, time.monotonic() - begun
+            assert used < MAX_CPU * passed, f"{used:.1f} of {passed:.1f} s"
+            assert serves(neighbour)
+            log_now, database_now = sizes(node)
+            assert log_now - log < MAX_LOG_GROWTH and database_now - database < MAX_DATABASE_GROWTH
+            assert b"\x1b" not in node.log.read_bytes()
+            if behave is is_another_apps:
+                told = node.get(f"/v1/apps/{victim.id}")
+                assert told["status"] == "on_error" and "another app's supervisor" in told["reason"]
+            assert neighbour.stop()["status"] == "stopped"
+        finally:
+            shim.close()
 
 
 def test_a_shim_that_is_stopped_holds_msed_up_no_more_than_itself(node, apps):
