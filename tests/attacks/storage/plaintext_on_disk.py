@@ -6,7 +6,7 @@ from attack import application
 
 TITLE = "plaintext of $HOME on the node's disk"
 WALL = "$HOME is a file system in one encrypted file"
-SECOND = "its key exists in memory only, and is gone when the app is stopped"
+SECOND = "its key is on the disk only sealed, and that is removed when the app is stopped"
 
 
 def write():
