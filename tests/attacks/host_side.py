@@ -163,25 +163,20 @@ def log_stays_small(world, attacker, given):
     assert sum(path.stat().st_size for path in folder.glob("*") if path.is_file() and path.name.startswith(("log", "shim"))) < 3 * limit
 
 
-def seconds_of_cpu(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 @watching("bombs/cpu")
 def others_have_their_turn(world, attacker, given):
     yield
     attacker.ask("/bomb")
     # What was saved up is used up first.
     time.sleep(1)
-    cpu, began = seconds_of_cpu(attacker.enclave), time.monotonic()
+    cpu, began = mse.cpu_seconds(attacker.enclave), time.monotonic()
     for _ in range(10):
         asked = time.monotonic()
         assert world.neighbour.get("/") == "all is quiet"
         world.node.get("/v1/node")
         assert time.monotonic() - asked < 5 * mse.PATIENCE
         time.sleep(0.2)
-    share = (seconds_of_cpu(attacker.enclave) - cpu) / (time.monotonic() - began)
+    share = (mse.cpu_seconds(attacker.enclave) - cpu) / (time.monotonic() - began)
     assert share < worlds.CPUS * 1.3 + 0.1, f"{share:.2f} cores, and the plan gives {worlds.CPUS}"
     mse.wait_until(attacker.answers, 30, "an answer after the bomb")
 

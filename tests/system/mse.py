@@ -87,6 +87,12 @@ def program_name(pid):
         return ""
 
 
+def cpu_seconds(pid):
+    """Of all threads that the process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def control_socket(folder):
     """Connected to the shim of an app's folder, whose path may be longer than a socket's address."""
     connection = socket.socket(socket.AF_UNIX)

@@ -107,12 +107,6 @@ def says_nothing(shim):
     yield b""
 
 
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def sizes(node):
     database = sum(path.stat().st_size for path in node.data.glob("msed.db*") if not path.name.endswith(".reserve"))
     return node.log.stat().st_size, database
@@ -175,14 +169,14 @@ class TestHostileShims:
         log, database = sizes(node)
         shim = take_place_of(node, victim, behave)
         try:
-            used, begun = cpu_seconds(node.process.pid), time.monotonic()
+            used, begun = mse.cpu_seconds(node.process.pid), time.monotonic()
             while time.monotonic() - begun < SECONDS:
                 asked = time.monotonic()
                 assert node.get(f"/v1/apps/{neighbour.id}")["status"] == "running"
                 assert time.monotonic() - asked < 2 * mse.PATIENCE
                 time.sleep(0.2)
             assert shim.connections > 0
-            used, passed = cpu_seconds(node.process.pid) - used, time.monotonic() - begun
+            used, passed = mse.cpu_seconds(node.process.pid) - used, time.monotonic() - begun
             assert used < MAX_CPU * passed, f"{used:.1f} of {passed:.1f} s"
             assert serves(neighbour)
             log_now, database_now = sizes(node)

@@ -127,12 +127,6 @@ def quota(app):
     return int(allowed) * 1000 // int(period)
 
 
-def cpu_seconds(app):
-    """Of all threads that the enclave has had."""
-    fields = Path(f"/proc/{enclave(app)}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def enclave(app):
     return next(pid for pid in processes_of(app) if mse.program_name(pid) == "mse-enclave")
 
@@ -209,9 +203,9 @@ def test_a_busy_app_gets_its_share_of_a_cpu_and_no_more(app):
     spinning = [subprocess.Popen(["curl", "-sS", "--cacert", app.certificate, app.url + "/spin"], stdout=subprocess.DEVNULL) for _ in range(3)]
     try:
         time.sleep(0.5)
-        used, begun = cpu_seconds(app), time.monotonic()
+        used, begun = mse.cpu_seconds(enclave(app)), time.monotonic()
         time.sleep(3)
-        used, passed = cpu_seconds(app) - used, time.monotonic() - begun
+        used, passed = mse.cpu_seconds(enclave(app)) - used, time.monotonic() - begun
     finally:
         for process in spinning:
             process.wait(timeout=60 * mse.PATIENCE)
