@@ -21,6 +21,8 @@
 /* Enough for gocryptfs, slirp4netns and dnsmasq together, several times over. */
 #define HELPERS_MEMORY ((uint64_t)256 * 1024 * 1024)
 #define HELPERS_TASKS 128u
+/* Of its memory, what an app's sockets may hold beside it on v1, where they are counted apart. */
+#define SOCKETS_SHARE 4
 /* Whoever holds a group's lock for a moment is sweeping, or ending. */
 #define LOCK_WAIT_MS 5000u
 #define LOCK_PAUSE_US 5000u
@@ -143,6 +145,17 @@ static int write_u64(int group, const char *file, uint64_t value, struct mse_err
 	return mse_cgroup_write(group, file, text, err);
 }
 
+/* v2 counts what sockets hold as memory; v1 counts it apart, and only where it has a limit. */
+static int limit_sockets(const struct mse_cgroup *group, int leaf, uint64_t memory, struct mse_error_info *err)
+{
+	char text[32];
+
+	if (group->groups->v2)
+		return 0;
+	snprintf(text, sizeof text, "%" PRIu64, memory / SOCKETS_SHARE);
+	return mse_cgroup_write_if_there(leaf, "memory.kmem.tcp.limit_in_bytes", text, err);
+}
+
 /* Memory is no limit where the rest goes to a disk: neither counted, nor secret any more. */
 static int limit_memory(const struct mse_cgroup *group, int leaf, uint64_t size, struct mse_error_info *err)
 {
@@ -159,7 +172,9 @@ static int limit_memory(const struct mse_cgroup *group, int leaf, uint64_t size,
 	if ((result = mse_cgroup_write(leaf, "memory.limit_in_bytes", text, err)) < 0 ||
 	    (result = mse_cgroup_write_if_there(leaf, "memory.memsw.limit_in_bytes", text, err)) < 0)
 		return result;
-	return mse_cgroup_write_if_there(leaf, "memory.swappiness", "0", err);
+	if ((result = mse_cgroup_write_if_there(leaf, "memory.swappiness", "0", err)) < 0)
+		return result;
+	return limit_sockets(group, leaf, size, err);
 }
 
 int mse_cgroup_set_cpu(struct mse_cgroup *group, uint32_t cpu_millis, struct mse_error_info *err)

@@ -13,18 +13,25 @@
 #define PORT_WAIT_MS 5000u
 #define PORT_RETRY_MS 50u
 
+#define DEVICE "lo"
+
 /* Of a TCP header (RFC 9293, 3.1), where a socket's filter begins to read. */
 #define DESTINATION_PORT 2
 #define SEQUENCE_NUMBER 4
 #define FLAGS 13
+/* Of the header of IPv4 before it (RFC 791, 3.1). */
+#define DESTINATION_ADDRESS 16
 
 /* connect(2) to AF_UNSPEC makes an accepted socket, and a listening one too, a fresh one, which could then connect from the node's
  * network: to its loopback, to its cloud's metadata, past all rules for the app's own. What would answer such a connection is dropped: SYN
  * with ACK, and the RST of a closed port, which alone has the sequence number 0 (RFC 9293, 3.10.7.1); and so is all that comes to another
- * port, as where an accepted socket was bound anew. Connections inherit the filter, and nobody can take it off again. */
+ * port or address, as where an accepted socket was bound anew and listens, at the address that the whole world reaches. Connections inherit
+ * the filter, and nobody can take it off again. */
 static int only_be_connected_to(int fd, uint16_t port, struct mse_error_info *err)
 {
 	const struct sock_filter instructions[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)SKF_NET_OFF + DESTINATION_ADDRESS),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, INADDR_LOOPBACK, 0, 9),
 		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, DESTINATION_PORT),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, port, 0, 7),
 		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, FLAGS),
@@ -53,7 +60,9 @@ int mse_listener_open(uint16_t port, bool host_root, int *ret_fd, bool *ret_one_
 	const int on = 1;
 	int result;
 
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0)
+	/* Whatever becomes of it and of its connections, the node's other interfaces are not theirs. */
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, DEVICE, sizeof DEVICE) < 0)
 		return mse_fail_errno(err, "cannot create the listening socket");
 	result = only_be_connected_to(fd, port, err);
 	if (result < 0 && (host_root || result != MSE_ERR_DENIED))

@@ -12,6 +12,8 @@
 #define NAME_TIMEOUT "1h"
 #define NAME_ADDRESSES "1024"
 #define MAX_HOSTS_NAMES 64
+/* Each is kept in the kernel's memory, which no limit of the app's counts, and in a table that the whole machine shares. */
+#define CONNECTIONS "16384"
 
 /* Never reached by any app: the node's loopback and link, multicast, what stands for the gateway itself, other dresses of IPv4, and the
  * addresses at which clouds answer their machines. */
@@ -296,7 +298,8 @@ static int add_forward(const struct mse_network_plan *plan, struct mse_buffer *t
 				    "type filter hook forward priority filter; policy drop;\n"
 				    "ct state { established, related } accept\n"
 				    "iifname != \"" MSE_NETWORK_GATEWAY_DEVICE "\" drop\n"
-				    "ct state invalid drop\n";
+				    "ct state invalid drop\n"
+				    "ct count over " CONNECTIONS " goto refuse\n";
 	static const char resolver[] = "ip daddr " DNS4 " meta l4proto { tcp, udp } th dport 53 accept\n"
 				       "ip6 daddr " DNS6 " meta l4proto { tcp, udp } th dport 53 accept\n";
 	static const char refuse[] = "ip daddr @closed4 goto refuse\nip6 daddr @closed6 goto refuse\n"

@@ -3,27 +3,13 @@ AF_UNSPEC), such a socket can connect anew, from the node: to its loopback, to t
 Its other end then stays without an answer, so what came of it is kept for the next question."""
 import ctypes
 import os
-import socket
 
-from attack import application, failed, given, libc
+from attack import application, failed, given, libc, users_connections
 
 TITLE = "connect from the node's network, with a socket that came from there"
 WALL = "a locked packet filter on the listening socket, which connections inherit: answers to connections that the app began do not reach it"
-SECOND = "an accepted socket can carry no filter of the app's"
+SECOND = "it is tied to the loopback interface"
 came = {}
-
-
-def connections():
-    """Sockets of this process that somebody has connected to."""
-    for name in os.listdir("/proc/self/fd"):
-        fd = int(name)
-        try:
-            if os.readlink(f"/proc/self/fd/{fd}").startswith("socket:") and fd > 4:
-                sock = socket.socket(fileno=os.dup(fd))
-                if sock.family == socket.AF_INET and sock.type == socket.SOCK_STREAM and sock.getpeername():
-                    yield sock
-        except OSError:
-            pass
 
 
 def turn_round(sock, host, port):
@@ -40,7 +26,7 @@ def attack():
     target = given["target"]
 
     came[target] = "no connection found"
-    for sock in connections():
+    for sock in users_connections():
         came[target] = "under way"
         try:
             came[target] = turn_round(sock, *targets[target])

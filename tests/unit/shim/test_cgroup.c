@@ -87,7 +87,7 @@ static void fill(int parent, int group)
 	static const char *const v2[] = { "cgroup.procs", "cgroup.subtree_control", "cgroup.kill", "memory.max", "memory.swap.max", "memory.oom.group",
 		"cpu.max", "cpu.weight", "pids.max" };
 	static const char *const v1[] = { "cgroup.procs", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.swappiness",
-		"memory.max_usage_in_bytes",
+		"memory.max_usage_in_bytes", "memory.kmem.tcp.limit_in_bytes",
 		"cpu.cfs_period_us", "cpu.cfs_quota_us", "cpu.shares", "pids.max" };
 	char text[1024];
 
@@ -456,7 +456,9 @@ static void on_v1_each_hierarchy_gets_its_own(void **state)
 	expect_last("memory/mse/" GROUP "/enclave/memory.limit_in_bytes", "536870912");
 	expect_last("memory/mse/" GROUP "/enclave/memory.memsw.limit_in_bytes", "536870912");
 	expect_last("memory/mse/" GROUP "/enclave/memory.swappiness", "0");
+	expect_last("memory/mse/" GROUP "/enclave/memory.kmem.tcp.limit_in_bytes", "134217728");
 	expect_last("memory/mse/" GROUP "/helpers/memory.limit_in_bytes", "268435456");
+	expect_last("memory/mse/" GROUP "/helpers/memory.kmem.tcp.limit_in_bytes", "67108864");
 	expect_last("cpu/mse/" GROUP "/cpu.cfs_period_us", "100000");
 	expect_last("cpu/mse/" GROUP "/cpu.cfs_quota_us", "38000");
 	expect_last("cpu/mse/" GROUP "/cpu.shares", "389");

@@ -49,7 +49,8 @@ static char *chain(const struct mse_buffer *rules, const char *name)
 static const char forward_begin[] = "type filter hook forward priority filter; policy drop;\n"
 				    "ct state { established, related } accept\n"
 				    "iifname != \"app\" drop\n"
-				    "ct state invalid drop\n";
+				    "ct state invalid drop\n"
+				    "ct count over 16384 goto refuse\n";
 static const char forward_refuse[] = "ip daddr @closed4 goto refuse\nip6 daddr @closed6 goto refuse\n"
 				     "ip daddr @denied4 goto refuse\nip6 daddr @denied6 goto refuse\n"
 				     "ip daddr @node4 goto refuse\nip6 daddr @node6 goto refuse\n";
