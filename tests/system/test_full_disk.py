@@ -9,7 +9,7 @@ import pytest
 import mse
 from test_survival import COUNTER, SECRET, serves
 
-DISK_MIB = 192
+DISK_MIB = 640
 
 
 class Disk:

@@ -12,7 +12,7 @@ import pytest
 import mse
 from test_hostile_host import CODE
 
-QUOTE, KEY, STARTED, COLLATERAL, LOAD, SAVE, LOG, STATUS, METRICS = range(1, 10)
+QUOTE, KEY, STARTED, COLLATERAL, LOAD, SAVE, LOG, STATUS, METRICS, OPEN_STORAGE = range(1, 11)
 ANSWER, REFUSED, STOP = 64, 65, 66
 WAITING, STATE_REFUSED = 1, 13
 QUESTIONS = {KEY: bytes(range(32)), LOAD: b"", QUOTE: bytes(5000)}
@@ -65,7 +65,7 @@ class Enclave:
                 payload = self._receive(size - 1)
                 if kind == STATUS:
                     self.statuses.append(payload[0])
-                if kind in (STATUS, LOG, METRICS, STARTED):
+                if kind in (STATUS, LOG, METRICS, STARTED, OPEN_STORAGE):
                     continue
                 told = answer(kind)
                 self.channel.sendall(told or b"")
