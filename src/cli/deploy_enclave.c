@@ -98,18 +98,26 @@ static int fail_verdict(const struct mse_deployment *deployment, struct mse_erro
 		mse_cli_printable(expected), mse_cli_printable(found));
 }
 
-/* Where the enclave cannot be reached, the node may know why. */
+/* Where the enclave cannot be reached, the node may know why; or will in a moment, since the enclave's end is seen here first. */
 static int explain_silence(struct mse_deployment *deployment, struct mse_error_info *err)
 {
-	struct mse_error_info ignored;
+	uint64_t began = mse_monotonic_ms();
 	mse_autofree char *status = NULL, *reason = NULL;
+	struct mse_error_info ignored;
 
 	if (err->code != MSE_ERR_CLOSED && err->code != MSE_ERR_TIMEOUT)
 		return err->code;
-	if (mse_deploy_refresh(deployment, &ignored) < 0 || mse_cli_text_of(deployment->app, "status", &status, &ignored) < 0 ||
-	    mse_cli_text_of(deployment->app, "reason", &reason, &ignored) < 0)
-		return err->code;
-	return mse_context(err, "the node calls the app '%s', reason: %s", status, reason);
+	for (;;) {
+		if (mse_deploy_refresh(deployment, &ignored) < 0 || mse_cli_text_of(deployment->app, "status", &status, &ignored) < 0 ||
+		    mse_cli_text_of(deployment->app, "reason", &reason, &ignored) < 0)
+			return err->code;
+		if (strcmp(status, "on_error") == 0 || strcmp(status, "stopped") == 0 || mse_monotonic_ms() - began > SETTLE_MS)
+			return mse_context(err, "the node calls the app '%s', reason: %s", status, reason);
+		free(mse_steal(status));
+		free(mse_steal(reason));
+		if (mse_cli_sleep(100, &ignored) < 0)
+			return err->code;
+	}
 }
 
 static int pin_platform(struct mse_deployment *deployment, struct mse_error_info *err)

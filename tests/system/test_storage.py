@@ -26,6 +26,26 @@ def node():
     subprocess.run(["rm", "-rf", started.folder], check=True)
 
 
+@pytest.fixture
+def node_without(tmp_path):
+    """A node on a machine on which a program is not what it should be."""
+    made = []
+
+    def make(program):
+        node = mse.Node(Path("/tmp") / f"mse-storage-without-{os.getpid()}", PLAN)
+        made.append(node)
+        node.bin = tmp_path
+        (tmp_path / "msed").write_text(f"""#!/bin/sh
+exec unshare --mount --propagation slave sh -c 'mount --bind /dev/null {program} && exec {mse.BIN}/msed "$@"' sh "$@"
+""")
+        (tmp_path / "msed").chmod(0o755)
+        return node.start()
+    yield make
+    for node in made:
+        node.destroy()
+        subprocess.run(["rm", "-rf", node.folder], check=True)
+
+
 def deploy(owner):
     return owner.deploy(owner.project(f"storage{next(NUMBERS)}", "storage"))
 
@@ -264,3 +284,12 @@ def test_an_app_whose_storage_was_meddled_with_is_on_error_and_can_be_stopped(ow
     if other is not None:
         assert other.get("/health") == "healthy"
         other.stop()
+
+
+@pytest.mark.parametrize("program", ["/usr/bin/gocryptfs", "/usr/sbin/mke2fs"])
+def test_the_owner_is_told_that_storage_cannot_be_had(node_without, program):
+    node = node_without(program)
+    owner = mse.Owner(node.folder / "owner", node)
+    result = owner.mse("deploy", "--path", owner.project("unlucky", "storage") / "mse.toml", "-y", "--trust-image", mse.image_digest())
+    assert result.returncode != 0
+    assert "the app's storage cannot be opened" in result.stderr
