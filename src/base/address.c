@@ -120,6 +120,8 @@ void mse_host_port_format(const struct mse_host_port *host_port, char to[static 
 
 int mse_prefix_parse(const char *text, struct mse_prefix *ret_prefix, struct mse_error_info *err)
 {
+	/* RFC 4291, section 2.5.5.2. */
+	static const struct mse_prefix mapped = { MSE_ADDRESS_IPV6, { [10] = 0xff, [11] = 0xff }, 96 };
 	size_t size = strcspn(text, "/");
 	struct mse_prefix prefix;
 	char address[INET6_ADDRSTRLEN];
@@ -140,6 +142,9 @@ int mse_prefix_parse(const char *text, struct mse_prefix *ret_prefix, struct mse
 	for (unsigned bit = prefix.length; bit < bits_of(prefix.family); bit++)
 		if (prefix.address[bit / 8] & 0x80u >> bit % 8)
 			return mse_fail(err, MSE_ERR_INPUT, "bits are set behind the first %u", prefix.length);
+	/* Where they are compared, these are IPv4 packets: as IPv6 the prefix would match nothing. */
+	if (mse_prefix_has(&mapped, prefix.family, prefix.address))
+		return mse_fail(err, MSE_ERR_INPUT, "IPv4 in IPv6's form: write it as '10.0.0.0/8'");
 	*ret_prefix = prefix;
 	return 0;
 }

@@ -48,7 +48,7 @@ struct mse_prefix {
 	unsigned length; /* bits */
 };
 
-/* "10.0.0.0/8", "2001:db8::/32", or one address; bits behind the prefix must be 0. MSE_ERR_INPUT for anything else. */
+/* "10.0.0.0/8", "2001:db8::/32", or one address; bits behind the prefix must be 0, and IPv4 is written as IPv4. MSE_ERR_INPUT for anything else. */
 int mse_prefix_parse(const char *text, struct mse_prefix *ret_prefix, struct mse_error_info *err);
 /* Always with its length. */
 void mse_prefix_format(const struct mse_prefix *prefix, char to[static MSE_PREFIX_TEXT_SIZE]);

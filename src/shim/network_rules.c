@@ -19,8 +19,8 @@
  * addresses at which clouds answer their machines. */
 static const char *const closed[] = {
 	"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "192.0.0.0/24", "192.0.2.0/24", "224.0.0.0/3", "100.100.100.200/32", "168.63.129.16/32",
-	"::/64", "fd00::/64", "fd6d:7365::/64", "fe80::/10", "fec0::/10", "ff00::/8", "2002::/16", "64:ff9b:1::/48", "fd00:ec2::254/128",
-	"fd20:ce::254/128",
+	"::/64", "fd00::/64", "fd6d:7365::/64", "fe80::/10", "fec0::/10", "ff00::/8", "2001::/32", "2002::/16", "64:ff9b:1::/48",
+	"fd00:ec2::254/128", "fd20:ce::254/128",
 };
 
 /* A target's host and all of its ports: they stand together, since targets are sorted. */
