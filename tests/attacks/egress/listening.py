@@ -6,7 +6,7 @@ from attack import application, attempt, given
 
 TITLE = "listen at the node's ports"
 WALL = "network namespace of the app's own"
-SECOND = "the listening socket that it was given is bound, and bound sockets are not bound again"
+SECOND = "what comes to another address or port of the sockets that it was given is dropped"
 
 
 def listens(port):
