@@ -60,6 +60,13 @@ def processes(command_part, name=None):
     return found
 
 
+def parent(pid):
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
+
+
 def children(pid):
     found = []
     for entry in Path("/proc").iterdir():
@@ -183,7 +190,9 @@ class Node:
         return processes(str(self.data), "mse-shim")
 
     def shim_of(self, instance):
-        return next(iter(processes(str(self.app_folder(instance)), "mse-shim")), None)
+        """Not one of its children on their way to another program, which look like it, and whose numbers may be lower."""
+        found = processes(str(self.app_folder(instance)), "mse-shim")
+        return next((pid for pid in found if parent(pid) not in found), None)
 
     def enclave_of(self, instance):
         shim = self.shim_of(instance)
